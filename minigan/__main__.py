@@ -1,0 +1,108 @@
+"""python -m minigan gradcheck | sample | info
+
+    gradcheck   check every layer, loss and a whole network numerically; exit 1 if one fails
+    sample      draw pictures with the generator of a checkpoint
+    info        what a checkpoint holds
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from .errors import UserError
+from .gradcheck import check_all, table
+from .training.atomic import replacing
+from .training.checkpoint import Checkpoint
+from .training.command import command
+from .training.latent import Latent
+from .training.options import Parser, integer
+from .training.pictures import grid, save_png, to_uint8
+
+
+def main(argv=None):
+    parser = Parser(prog="python -m minigan", description="Tools around minigan's networks.")
+    commands = parser.add_subparsers(required=True, metavar="gradcheck | sample | info")
+
+    sub = commands.add_parser("gradcheck", help="check all derivatives; exit 1 if one is wrong")
+    sub.add_argument("--seed", type=integer(0), default=0, help="of the test values")
+    sub.set_defaults(run=gradcheck)
+
+    sub = commands.add_parser("sample", help="draw pictures with a trained generator")
+    sub.add_argument("checkpoint", type=Path)
+    sub.add_argument("--count", type=integer(1), default=16, help="number of pictures (16)")
+    sub.add_argument("--seed", type=integer(0), default=0, help="other seeds, other pictures (0)")
+    sub.add_argument("--out", type=Path, required=True, metavar="FILE.png|FILE.npy",
+                     help="a sheet, or float32 (N, H, W, C) in the generator's range")
+    sub.set_defaults(run=sample)
+
+    sub = commands.add_parser("info", help="what a checkpoint holds")
+    sub.add_argument("checkpoint", type=Path)
+    sub.set_defaults(run=info)
+
+    options = parser.parse_args(argv)
+    return options.run(options)
+
+
+def sample(options):
+    """Write `count` pictures of the checkpoint's generator."""
+    if options.out.suffix not in (".png", ".npy"):
+        raise UserError(f"--out {options.out}: the name must end in .png or .npy")
+    checkpoint = Checkpoint(options.checkpoint)
+    images = sample_images(checkpoint, options.count, options.seed)
+    try:
+        if options.out.suffix == ".npy":
+            with replacing(options.out) as file:
+                np.save(file, images)
+        else:
+            save_png(options.out, grid(to_uint8(images, checkpoint.run["value_range"])))
+    except OSError as error:
+        raise UserError(f"cannot write {options.out}: {error.strerror or error}") from error
+    print(f"{options.count} pictures in {options.out}")
+
+
+def sample_images(checkpoint, count, seed, batch=256):
+    """`count` images (N, H, W, C) of the checkpoint's generator, in its own range."""
+    generator = checkpoint.networks().get("generator")
+    if generator is None or not checkpoint.run:
+        raise UserError(f"{checkpoint.path} has no generator of a run: nothing to sample from")
+    latent = Latent(**checkpoint.run["latent"])
+    z = latent.draw(count, seed=seed, where="sample", dtype=generator.dtype)
+    parts = [
+        generator.forward(z[start : start + batch], train=False)[0]
+        for start in range(0, count, batch)
+    ]
+    return np.concatenate(parts).astype(np.float32)
+
+
+def gradcheck(options):
+    """Print the table of all checks; the exit code."""
+    checks = []
+
+    def remembered():
+        for check in check_all(options.seed):
+            checks.append(check)
+            yield check
+
+    for line in table(remembered()):
+        print(line)
+    failed = [check for check in checks if not check.ok]
+    print(f"{len(checks)} checks, {len(failed)} failed")
+    return 1 if failed else 0
+
+
+def info(options):
+    """Print the networks, the run and its step."""
+    checkpoint = Checkpoint(options.checkpoint)
+    for network in checkpoint.networks().values():
+        print(network.summary(), end="\n\n")
+    if checkpoint.run:
+        data = checkpoint.run["data"]
+        print(f"{checkpoint.run['name']}: step {checkpoint.run['step']:,}; "
+              f"data: {data['count']:,} images {data['name']}")
+        for name, value in checkpoint.run["options"].items():
+            print(f"  {name}: {value}")
+
+
+if __name__ == "__main__":
+    command(main)

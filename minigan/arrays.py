@@ -1,0 +1,103 @@
+"""The array-module switch: the same code on NumPy (CPU) or CuPy (GPU).
+
+Engine code asks an array which module it belongs to (`xp = get_array_module(x)`)
+and calls that module; nothing is global and nothing moves between host and
+device unless `to_device` says so.  CuPy is imported only when someone asks for
+"gpu", so a machine that has CuPy but no GPU trains on its CPU as if CuPy were
+not there.
+"""
+
+import importlib
+import sys
+
+import numpy as np
+
+from .errors import UserError
+
+DEVICES = ("cpu", "gpu")
+FLOAT_TYPES = ("float32", "float64")
+
+
+def get_array_module(x):
+    """The module whose functions work on array `x`: numpy or cupy.
+
+    Raises TypeError for anything that is not an array of a module already imported.
+    """
+    if isinstance(x, (np.ndarray, np.generic)):
+        return np
+    module = sys.modules.get(type(x).__module__.partition(".")[0])
+    if module is None or not hasattr(module, "ndarray"):
+        raise TypeError(f"expected a NumPy or CuPy array, got {type(x).__name__}")
+    return module
+
+
+def array_module(device):
+    """numpy for "cpu", cupy for "gpu".
+
+    Raises UserError when the GPU cannot be used, saying which of the three is
+    missing: CuPy, the driver or the device.
+    """
+    if device == "cpu":
+        return np
+    if device != "gpu":
+        raise UserError(f"unknown device {device!r}: use 'cpu' or 'gpu'")
+    try:
+        cupy = importlib.import_module("cupy")
+    except ImportError as error:
+        raise UserError(
+            "no GPU: CuPy is not installed; pip install 'minigan[gpu]' (or the CuPy "
+            f"build for your CUDA), or use --device cpu ({_first_line(error)})"
+        ) from error
+    runtime = cupy.cuda.runtime
+    try:
+        devices = runtime.getDeviceCount()
+    except runtime.CUDARuntimeError as error:
+        raise UserError(
+            "no GPU: CuPy found no working NVIDIA driver; install one that nvidia-smi "
+            f"can talk to, or use --device cpu ({_first_line(error)})"
+        ) from error
+    if devices == 0:
+        raise UserError(
+            "no GPU: the driver lists no device; check nvidia-smi and "
+            "CUDA_VISIBLE_DEVICES, or use --device cpu"
+        )
+    return cupy
+
+
+def resolve_device(device):
+    """"cpu", "gpu" or "auto" -> "cpu" or "gpu"; auto takes the GPU where one works."""
+    if device != "auto":
+        array_module(device)
+        return device
+    try:
+        array_module("gpu")
+    except UserError:
+        return "cpu"
+    return "gpu"
+
+
+def to_device(x, device):
+    """Array `x` on "cpu" or "gpu"; `x` itself where it is there already."""
+    if device == "cpu":
+        return to_host(x)
+    return array_module(device).asarray(x)
+
+
+def to_host(x):
+    """Array `x` as a NumPy array (waits for the GPU)."""
+    return x if isinstance(x, np.ndarray) else np.asarray(x.get() if hasattr(x, "get") else x)
+
+
+def float_type(dtype):
+    """`dtype` as a NumPy dtype.  Raises ValueError unless it is float32 or float64."""
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        name = dtype
+    if name not in FLOAT_TYPES:
+        raise ValueError(f"dtype {name!r} is not one of {', '.join(FLOAT_TYPES)}")
+    return np.dtype(name)
+
+
+def _first_line(error):
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

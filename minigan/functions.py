@@ -1,0 +1,26 @@
+"""Elementwise functions that need care: no overflow, no log of zero, no cancellation.
+
+All work on arrays of any shape and module and keep the dtype.
+"""
+
+from .arrays import get_array_module
+
+
+def sigmoid(x):
+    """1 / (1 + exp(-x)), with full relative accuracy down to the underflow of exp(x)."""
+    xp = get_array_module(x)
+    # exp(x) / (1 + exp(x)) for x < 0 and 1 / (1 + exp(-x)) above: never a positive exponent.
+    return xp.exp(xp.minimum(x, 0)) / (1 + xp.exp(-xp.abs(x)))
+
+
+def softplus(x):
+    """log(1 + exp(x)), which tends to x above and to exp(x) below."""
+    xp = get_array_module(x)
+    return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))
+
+
+def log_softmax(x):
+    """x - log(sum(exp(x))) over the last axis."""
+    xp = get_array_module(x)
+    shifted = x - x.max(axis=-1, keepdims=True)
+    return shifted - xp.log(xp.exp(shifted).sum(axis=-1, keepdims=True))

@@ -1,0 +1,51 @@
+"""Dropout: a random share of the elements is set to zero in training."""
+
+from .. import random
+from ..arrays import get_array_module
+from .base import Layer
+
+
+class Dropout(Layer):
+    """Inverted dropout: kept elements are divided by the share kept (Srivastava 2014).
+
+    rate: the probability to *drop* an element, in [0, 1), taken to 16 bits.
+    always: keep dropping in evaluation mode too (samples drawn with dropout on).
+
+    The mask of a pass is a function of (seed, the layer's place, training step,
+    number of the pass within that step): `begin_step` sets the step and restarts
+    the count, so every pass draws a new mask and a resumed run draws the same ones.
+    """
+
+    def __init__(self, rate, *, always=False):
+        super().__init__()
+        if not 0 <= rate < 1 or random.kept_share(1 - rate) == 0:
+            raise ValueError(f"Dropout rate {rate!r} is outside [0, 1)")
+        self.rate, self.always = float(rate), always
+        self.step = self.calls = 0
+
+    def begin_step(self, step):
+        self.step, self.calls = step, 0
+
+    def forward(self, x, train=True):
+        if not (train or self.always) or self.rate == 0:
+            return x, None
+        keep = 1 - self.rate
+        mask = random.keep_mask(
+            x.shape, keep, seed=self.seed, where=self.where,
+            step=self.step, call=self.calls, xp=get_array_module(x),
+        )
+        self.calls += 1
+        return self._masked(x, mask), mask
+
+    def backward(self, dy, cache, params=True, inputs=True):
+        return self._masked(dy, cache) if inputs else None
+
+    def double_backward(self, dx_bar, dy, cache):
+        return self._masked(dx_bar, cache), None
+
+    def _masked(self, x, mask):
+        if mask is None:
+            return x
+        result = x * mask
+        result *= 1 / random.kept_share(1 - self.rate)
+        return result

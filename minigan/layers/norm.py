@@ -1,0 +1,170 @@
+"""BatchNorm and LayerNorm: zero mean and unit variance over a group of elements.
+
+Both normalise groups of n elements with the same map,
+
+    h = s (x - mean(x)),    s = 1 / sqrt(mean((x - mean(x))^2) + eps),
+
+and differ only in what a group is: one feature over the batch, or one sample
+over its features.  Three facts give all passes (docs/derivations.md):
+
+    the Jacobian of h is symmetric:  A(g) = s (g - mean(g) - h mean(g h)),
+    the gradient at x is             dx = A(g),
+    and for R(dx), with u = dR/d(dx):
+        dR/dg = A(u)
+        dR/dx = A(q) - s h mean(u dx),   q = -s (u mean(g h) + g mean(u h)).
+"""
+
+from .. import init
+from ..arrays import get_array_module
+from .base import Layer
+
+
+class BatchStatistics:
+    """The normalising map over `axes` of x and its derivatives: one value per forward."""
+
+    def __init__(self, x, axes, eps):
+        self.axes = axes
+        self.mean = self.average(x)
+        h = x - self.mean
+        self.variance = self.average(h * h)
+        self.scale = 1 / get_array_module(x).sqrt(self.variance + eps)
+        h *= self.scale
+        self.h = h
+
+    def average(self, x):
+        return x.mean(axis=self.axes, keepdims=True)
+
+    def backward(self, g):
+        """A(g): the gradient at x, given g, the gradient at h."""
+        dx = self.h * -self.average(g * self.h)
+        dx += g
+        dx -= self.average(g)
+        dx *= self.scale
+        return dx
+
+    def double_backward(self, u, g):
+        """(dR/dg, dR/dx) for a scalar R of dx = backward(g), given u = dR/d(dx)."""
+        h, scale = self.h, self.scale
+        dx = self.backward(g)
+        q = -scale * (u * self.average(g * h) + g * self.average(u * h))
+        return self.backward(u), self.backward(q) - scale * h * self.average(u * dx)
+
+
+class FixedStatistics:
+    """The same map with a given mean and variance: linear in x, so the passes are short."""
+
+    def __init__(self, x, mean, variance, eps):
+        self.scale = 1 / get_array_module(x).sqrt(variance + eps)
+        self.h = (x - mean) * self.scale
+
+    def backward(self, g):
+        return g * self.scale
+
+    def double_backward(self, u, g):
+        return u * self.scale, None
+
+
+class Normalization(Layer):
+    """What BatchNorm and LayerNorm share: y = gamma h + beta around a normalising map."""
+
+    def statistics(self, x, train):
+        """The normalising map of this pass: BatchStatistics or FixedStatistics."""
+        raise NotImplementedError
+
+    def other_axes(self, x):
+        """The axes of x along which one element of gamma and beta is shared."""
+        raise NotImplementedError
+
+    def along(self, tensor, x):
+        """gamma, beta or a moving average, shaped to broadcast against x."""
+        raise NotImplementedError
+
+    def forward(self, x, train=True):
+        statistics = self.statistics(x, train)
+        y = statistics.h * self.along(self.gamma, x)
+        y += self.along(self.beta, x)
+        return y, statistics
+
+    def backward(self, dy, cache, params=True, inputs=True):
+        if params:
+            axes = self.other_axes(dy)
+            self.gamma_grad += (dy * cache.h).sum(axis=axes)
+            self.beta_grad += dy.sum(axis=axes)
+        return cache.backward(dy * self.along(self.gamma, dy)) if inputs else None
+
+    def double_backward(self, dx_bar, dy, cache):
+        gamma = self.along(self.gamma, dy)
+        g_bar, x_bar = cache.double_backward(dx_bar, dy * gamma)
+        self.gamma_grad += (dy * g_bar).sum(axis=self.other_axes(dy))
+        return g_bar * gamma, x_bar
+
+
+class BatchNorm(Normalization):
+    """Batch normalisation (Ioffe and Szegedy 2015), one mean and variance a feature.
+
+    features: number of elements on `axis` (the last axis unless said otherwise);
+    statistics are taken over all other axes.  In training they are those of the
+    batch, and the moving ones follow:
+    moving = momentum * moving + (1 - momentum) * batch (biased variance, as in
+    Keras; PyTorch's momentum is 1 - ours).  In evaluation mode the moving ones
+    are used, and are constants in the backward pass.
+    """
+
+    def __init__(self, features, *, axis=-1, momentum=0.99, eps=1e-3):
+        super().__init__()
+        if axis == 0:
+            raise ValueError("BatchNorm axis 0 is the batch; name a feature axis, such as -1")
+        self.features, self.axis = features, axis
+        self.momentum, self.eps = float(momentum), float(eps)
+        self.declare("gamma", (features,), init.Constant(1.0))
+        self.declare("beta", (features,), init.Constant(0.0))
+        self.declare_buffer("moving_mean", (features,), init.Constant(0.0))
+        self.declare_buffer("moving_variance", (features,), init.Constant(1.0))
+
+    def other_axes(self, x):
+        return tuple(axis for axis in range(x.ndim) if axis != self.axis % x.ndim)
+
+    def along(self, tensor, x):
+        shape = [1] * x.ndim
+        shape[self.axis] = self.features
+        return tensor.reshape(shape)
+
+    def statistics(self, x, train):
+        self.check_input(x, self.features, self.axis)
+        if not train:
+            mean, variance = self.along(self.moving_mean, x), self.along(self.moving_variance, x)
+            return FixedStatistics(x, mean, variance, self.eps)
+        batch = BatchStatistics(x, self.other_axes(x), self.eps)
+        for moving, latest in (
+            (self.moving_mean, batch.mean),
+            (self.moving_variance, batch.variance),
+        ):
+            moving *= self.momentum
+            moving += (1 - self.momentum) * latest.reshape(-1)
+        return batch
+
+
+class LayerNorm(Normalization):
+    """Layer normalisation (Ba et al. 2016), one mean and variance a sample.
+
+    shape: the trailing axes to normalise over, an int or a tuple; gamma and beta
+    have this shape.  Training and evaluation are the same.
+    """
+
+    def __init__(self, shape, *, eps=1e-5):
+        super().__init__()
+        self.shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        self.eps = float(eps)
+        self.declare("gamma", self.shape, init.Constant(1.0))
+        self.declare("beta", self.shape, init.Constant(0.0))
+
+    def other_axes(self, x):
+        return tuple(range(x.ndim - len(self.shape)))
+
+    def along(self, tensor, x):
+        return tensor
+
+    def statistics(self, x, train):
+        for axis, size in enumerate(reversed(self.shape), start=1):
+            self.check_input(x, size, -axis)
+        return BatchStatistics(x, tuple(range(-len(self.shape), 0)), self.eps)

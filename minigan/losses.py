@@ -1,0 +1,151 @@
+"""Losses: functions that return (loss, gradient at the network's output).
+
+Every loss is a mean over the batch, divided exactly once, so its gradient goes
+straight into `network.backward`.  D's loss is the sum of two calls, one on real
+and one on generated scores; G's is one call on generated scores.
+
+Losses are 0-d results of the array's own module: nothing here waits for a GPU.
+"""
+
+from . import random
+from .arrays import get_array_module
+from .functions import log_softmax, sigmoid, softplus
+
+# Cross-entropies.  On logits x they are made of softplus(x) = log(1 + exp(x)), which
+# neither overflows nor takes the log of 0.
+
+
+def bce_with_logits(logits, target):
+    """Binary cross-entropy of sigmoid(logits): mean of softplus(x) - t x.
+
+    logits: (N, 1), or any shape.  target: a number, or an array of that shape, in
+    [0, 1] where it is a probability; soft and noisy labels are welcome.
+    Returns (loss, dlogits), dlogits = (sigmoid(x) - t) / N.
+    Raises ValueError if target has another shape.
+    """
+    t = _target_like(logits, target)
+    loss = (softplus(logits) - t * logits).mean()
+    # sigmoid(x) - t, written so that neither end cancels: 1 - sigmoid(x) = sigmoid(-x).
+    dlogits = (1 - t) * sigmoid(logits) - t * sigmoid(-logits)
+    return loss, dlogits / logits.size
+
+
+def bce(p, target, eps=1e-7):
+    """Binary cross-entropy of probabilities: mean of -t log p - (1 - t) log(1 - p).
+
+    p is clipped to [eps, 1 - eps], in the loss and in the gradient, so that a
+    saturated D still gets a finite gradient.  Prefer `bce_with_logits`.
+    Returns (loss, dp), dp = (p - t) / (p (1 - p)) / N.
+    """
+    xp = get_array_module(p)
+    t = _target_like(p, target)
+    p = xp.clip(p, eps, 1 - eps)
+    loss = -(t * xp.log(p) + (1 - t) * xp.log1p(-p)).mean()
+    return loss, (p - t) / (p * (1 - p)) / p.size
+
+
+def softmax_cross_entropy(logits, target):
+    """Cross-entropy of softmax(logits): mean over the batch of -sum_k t_k log p_k.
+
+    logits: (N, K).  target: class numbers, integers (N,), or probabilities (N, K).
+    Returns (loss, dlogits), dlogits = (softmax(x) sum_k t_k - t) / N.
+    """
+    xp = get_array_module(logits)
+    if logits.ndim != 2:
+        raise ValueError(f"softmax_cross_entropy needs logits (N, K), got {logits.shape}")
+    if target.shape == logits.shape:
+        t = target.astype(logits.dtype)
+    elif target.shape == logits.shape[:1] and target.dtype.kind in "iu":
+        t = (target[:, None] == xp.arange(logits.shape[1])).astype(logits.dtype)
+    else:
+        raise ValueError(
+            f"target of shape {target.shape} and dtype {target.dtype} does not fit logits "
+            f"{logits.shape}: give class numbers (N,) or probabilities (N, K)"
+        )
+    log_p = log_softmax(logits)
+    loss = -(t * log_p).sum() / len(logits)
+    return loss, (xp.exp(log_p) * t.sum(axis=-1, keepdims=True) - t) / len(logits)
+
+
+# Losses on unbounded scores.
+
+
+def wasserstein(scores, sign):
+    """sign * mean(scores) (Arjovsky et al. 2017, eq. 2).
+
+    The critic minimises wasserstein(fake, +1) + wasserstein(real, -1), the
+    generator wasserstein(fake, -1).  Returns (loss, dscores).
+    """
+    return sign * scores.mean(), get_array_module(scores).full_like(scores, sign / scores.size)
+
+
+def hinge(scores, sign):
+    """mean of max(0, 1 + sign * score) (Lim and Ye 2017).
+
+    The critic minimises hinge(fake, +1) + hinge(real, -1); the generator's loss is
+    wasserstein(fake, -1).  Returns (loss, dscores).
+    """
+    margin = 1 + sign * scores
+    active = margin > 0
+    return (margin * active).mean(), active.astype(scores.dtype) * (sign / scores.size)
+
+
+def least_squares(scores, target):
+    """mean of (score - t)^2 / 2 (Mao et al. 2017, eq. 2).  Returns (loss, dscores)."""
+    error = scores - _target_like(scores, target)
+    return (error * error).mean() / 2, error / scores.size
+
+
+# The two generator losses of Goodfellow et al. 2014, section 3.
+
+
+def non_saturating(logits):
+    """G minimises -log D(G(z)): mean of softplus(-x).
+
+    Its gradient, -sigmoid(-x) / N, is largest where D is sure that the sample is a
+    fake.  Returns (loss, dlogits).
+    """
+    return bce_with_logits(logits, 1.0)
+
+
+def minimax(logits):
+    """G minimises log(1 - D(G(z))): mean of -softplus(x), the original game.
+
+    Its gradient, -sigmoid(x) / N, vanishes where D is sure that the sample is a fake.
+    Returns (loss, dlogits).
+    """
+    return -softplus(logits).mean(), -sigmoid(logits) / logits.size
+
+
+# Labels.
+
+
+def labels(logits, low, high=None, *, flip=0.0, seed=0, where="labels", step=0):
+    """Targets for the scores of one batch: soft, noisy and flipped labels.
+
+    logits: the scores, for their shape, dtype and module.
+    low, high: labels are uniform in [low, high); one number gives constant (soft) labels.
+    flip: the share of labels to replace by 1 - label (Chintala et al. 2016, tricks 6).
+    seed, where, step: the address of the random numbers (see `minigan.random`).
+    """
+    xp = get_array_module(logits)
+    address = dict(seed=seed, where=where, step=step, xp=xp)
+    shape = logits.shape
+    values = random.uniform(shape, low, low if high is None else high, dtype=logits.dtype, **address)
+    if flip:
+        kept = random.keep_mask(shape, 1 - flip, **(address | dict(where=f"{where}/flip")))
+        values = xp.where(kept, values, 1 - values)
+    return values
+
+
+def _target_like(scores, target):
+    """target as a Python float or an array like `scores`: broadcasting (N,) against (N, 1)
+    would silently pair every score with every target."""
+    if getattr(target, "shape", ()) == ():
+        return float(target)
+    if target.shape != scores.shape:
+        raise ValueError(
+            f"target of shape {target.shape} does not fit scores of shape {scores.shape}; "
+            "reshape it, or give one number"
+        )
+    return target.astype(scores.dtype, copy=False)

@@ -1,0 +1,137 @@
+"""Optimizers: a few in-place lines over the network's flat vectors.
+
+`step()` is the only code that writes parameters.  On the CPU it walks the vectors
+in blocks that fit into cache: a formula's lines read the same operands again and
+again, and in one pass over whole vectors every line would fetch them from memory.
+The state (moments, step count) is flat too, and goes into a checkpoint whole.
+"""
+
+import math
+
+import numpy as np
+
+from .arrays import get_array_module, to_device
+
+BLOCK = 16384  # elements: the five float32 blocks of Adam are 320 KB
+
+
+class Optimizer:
+    """Moves `network.params` against `network.grads` with learning rate `lr`.
+
+    network: a built layer or Sequential.  lr: a number > 0; it may be changed
+    between steps.  Raises ValueError for a setting out of range.
+    """
+
+    slots = ()  # names of the flat state vectors
+
+    def __init__(self, network, lr):
+        check_setting(self, "lr", lr, 0, math.inf, open_low=True)
+        self.network, self.lr = network, lr
+        self.t = 0  # steps done
+        xp = get_array_module(network.params)
+        self.state = {name: xp.zeros_like(network.params) for name in self.slots}
+
+    def step(self):
+        """Update the parameters once; the gradients are left as they are."""
+        self.t += 1
+        vectors = (self.network.params, self.network.grads, *self.state.values())
+        xp = get_array_module(vectors[0])
+        block = BLOCK if xp is np else vectors[0].size  # a GPU wants one fat launch a line
+        scratch = xp.empty_like(vectors[0][:block])
+        for start in range(0, vectors[0].size, block):
+            p, g, *state = (vector[start : start + block] for vector in vectors)
+            self.update(p, g, *state, scratch[: p.size])
+
+    def update(self, p, g, *state_and_scratch):
+        """The formula on one block: writes p and the state, reads g."""
+        raise NotImplementedError
+
+    def to(self, device):
+        """Move the state to "cpu" or "gpu"; the network moves with its own `to`."""
+        self.state = {name: to_device(vector, device) for name, vector in self.state.items()}
+        return self
+
+
+class SGD(Optimizer):
+    """v = momentum v + g;  p -= lr v  (Sutskever et al. 2013, in PyTorch's form)."""
+
+    slots = ("velocity",)
+
+    def __init__(self, network, lr, *, momentum=0.0):
+        super().__init__(network, lr)
+        check_setting(self, "momentum", momentum, 0, 1)
+        self.momentum = momentum
+
+    def update(self, p, g, velocity, scratch):
+        xp = get_array_module(p)
+        velocity *= self.momentum
+        velocity += g
+        xp.multiply(velocity, self.lr, out=scratch)
+        p -= scratch
+
+
+class RMSProp(Optimizer):
+    """s = rho s + (1 - rho) g^2;  p -= lr g / (sqrt(s) + eps)  (Tieleman and Hinton 2012)."""
+
+    slots = ("s",)
+
+    def __init__(self, network, lr, *, rho=0.99, eps=1e-8):
+        super().__init__(network, lr)
+        check_setting(self, "rho", rho, 0, 1)
+        check_setting(self, "eps", eps, 0, math.inf)
+        self.rho, self.eps = rho, eps
+
+    def update(self, p, g, s, scratch):
+        xp = get_array_module(p)
+        xp.multiply(g, g, out=scratch)
+        scratch *= 1 - self.rho
+        s *= self.rho
+        s += scratch
+        xp.sqrt(s, out=scratch)
+        scratch += self.eps
+        xp.divide(g, scratch, out=scratch)
+        scratch *= self.lr
+        p -= scratch
+
+
+class Adam(Optimizer):
+    """Adam (Kingma and Ba 2015, algorithm 1).
+
+        m = b1 m + (1 - b1) g          v = b2 v + (1 - b2) g^2
+        p -= lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
+    """
+
+    slots = ("m", "v")
+
+    def __init__(self, network, lr, *, b1=0.9, b2=0.999, eps=1e-8):
+        super().__init__(network, lr)
+        check_setting(self, "b1", b1, 0, 1)
+        check_setting(self, "b2", b2, 0, 1)
+        check_setting(self, "eps", eps, 0, math.inf)
+        self.b1, self.b2, self.eps = b1, b2, eps
+
+    def update(self, p, g, m, v, scratch):
+        xp = get_array_module(p)
+        m *= self.b1
+        xp.multiply(g, 1 - self.b1, out=scratch)
+        m += scratch
+        v *= self.b2
+        xp.multiply(g, g, out=scratch)
+        scratch *= 1 - self.b2
+        v += scratch
+        # Both bias corrections as scalars: multiply the fraction through by root.
+        root = math.sqrt(1 - self.b2**self.t)
+        xp.sqrt(v, out=scratch)
+        scratch += self.eps * root
+        xp.divide(m, scratch, out=scratch)
+        scratch *= self.lr * root / (1 - self.b1**self.t)
+        p -= scratch
+
+
+def check_setting(owner, name, value, low, high, open_low=False):
+    """Raise ValueError unless low <= value < high (low < value where open_low)."""
+    if not (low < value if open_low else low <= value) or not value < high:
+        bracket = "(" if open_low else "["
+        raise ValueError(
+            f"{type(owner).__name__}: {name}={value!r} is outside {bracket}{low}, {high})"
+        )

@@ -1,0 +1,86 @@
+"""Addressed randomness: every random array is a function of (seed, where, step).
+
+A stream of random numbers has a position that must be saved, and one extra draw
+anywhere shifts everything after it.  An address has neither: `where` names the
+purpose ("z/discriminator", "generator/0.dense/weight"), `step` counts training
+steps (or epochs), and the same address always gives the same numbers.  So a
+resumed run is the uninterrupted one, bit for bit, with nothing stored.
+
+Noise, initial weights and shuffles are drawn on the host by NumPy (SFC64 keyed
+through SeedSequence) and moved to the device, which makes them equal on both.
+They are drawn in float64 and rounded, which makes them equal in both precisions.
+Dropout masks are too large for that trip: on the GPU they come from a
+counter-based hash instead.
+"""
+
+import zlib
+
+import numpy as np
+
+_KEEP_LEVELS = 1 << 16
+
+
+def generator(seed, where, step=0, call=0):
+    """The NumPy generator at an address.
+
+    seed, step, call: integers >= 0; `call` tells apart several draws of one
+    place within one step.  where: a string.
+    """
+    words = (int(seed), zlib.crc32(where.encode()), int(step), int(call))
+    return np.random.Generator(np.random.SFC64(np.random.SeedSequence(words)))
+
+
+def normal(shape, *, seed, where, step=0, dtype=np.float32, xp=np):
+    """Standard normal numbers, an array of `shape` and `dtype` of module `xp`."""
+    values = generator(seed, where, step).standard_normal(shape)
+    return xp.asarray(values.astype(dtype))
+
+
+def uniform(shape, low=0.0, high=1.0, *, seed, where, step=0, dtype=np.float32, xp=np):
+    """Uniform numbers in [low, high), an array of `shape` and `dtype` of module `xp`."""
+    values = generator(seed, where, step).uniform(low, high, shape)
+    return xp.asarray(values.astype(dtype))
+
+
+def permutation(n, *, seed, where, step=0):
+    """A random order of range(n): int64 NumPy array (n,)."""
+    return generator(seed, where, step).permutation(n)
+
+
+def keep_mask(shape, keep, *, seed, where, step=0, call=0, xp=np):
+    """Boolean array (of module `xp`), True with probability `keep`.
+
+    The probability is a multiple of 1/65536: 16 random bits an element are a
+    quarter of the work of a float, and `kept_share` tells the exact value.
+    """
+    threshold = round(keep * _KEEP_LEVELS)
+    size = int(np.prod(shape))
+    if xp is np:
+        words = generator(seed, where, step, call).bit_generator.random_raw(-(-size // 4))
+        bits = words.view(np.uint16)[:size]
+    else:
+        words = (int(seed), zlib.crc32(where.encode()), int(step), int(call))
+        key = np.random.SeedSequence(words).generate_state(1, np.uint32)[0]
+        bits = _hash32(xp.arange(size, dtype=xp.uint32), key) >> 16
+    return (bits < threshold).reshape(shape)
+
+
+def kept_share(keep):
+    """The probability that `keep_mask` really uses: `keep` to 16 bits."""
+    return round(keep * _KEEP_LEVELS) / _KEEP_LEVELS
+
+
+def _hash32(counter, key):
+    """Counter-based random bits: mixes uint32 `counter` (in place) with `key`.
+
+    Multiply-and-shift rounds of the murmur family (constants of Wellons' search
+    for a low-bias 32-bit hash, 2018), run twice with the key between.
+    """
+    for word in (key, key ^ np.uint32(0x9E3779B9)):
+        counter ^= word
+        counter ^= counter >> 16
+        counter *= np.uint32(0x7FEB352D)
+        counter ^= counter >> 15
+        counter *= np.uint32(0x846CA68B)
+        counter ^= counter >> 16
+    return counter

@@ -1,0 +1,150 @@
+"""history.csv: what a run measured, one row a step.
+
+    step,epoch,d_loss,g_loss,d_real,d_fake
+    1,1,0.6931472,0.7012345,0.5,0.49
+
+Plain text on purpose: it can be followed while the run goes on, and it opens
+everywhere.  A killed run loses at most the rows not yet flushed and a torn last
+line; on resume, `truncate` cuts the file back to the step of the checkpoint.
+"""
+
+import itertools
+import os
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import UserError
+from .atomic import replacing
+
+BUFFERED_ROWS = 1000
+
+# How people write what a column holds; other columns go by their own name.
+LABELS = {"d_real": "D(x)", "d_fake": "D(G(z))"}
+
+
+class History:
+    """The history file of a run, open for appending.
+
+    path: the CSV file; one that is there is continued, else a new one is begun.
+    names: the columns after step and epoch.
+
+    Raises UserError if the file that is there has other columns, ValueError for
+    names that a CSV cannot hold, OSError if the file cannot be written.
+    """
+
+    def __init__(self, path, names):
+        self.path = Path(path)
+        self.names = tuple(names)
+        columns = ("step", "epoch", *self.names)
+        if len(set(columns)) < len(columns) or any(set(name) & set(',"\r\n') for name in columns):
+            raise ValueError(f"history columns must differ and need no quotes, got {columns}")
+        self._header = ",".join(columns)
+        self._rows = []  # lines not yet in the file
+        if self.path.exists():
+            self._continue()
+        else:
+            self._begin()
+
+    def append(self, step, epoch, values):
+        """Add one row.
+
+        step, epoch: integers.
+        values: mapping name -> float; a column that is not in it becomes nan.
+
+        Each number is written with the fewest digits that read back as the same
+        number of its own type, float32 or float64.  Raises ValueError for a name
+        that is not a column.
+        """
+        unknown = values.keys() - set(self.names)
+        if unknown:
+            raise ValueError(f"no column {sorted(unknown)} in the history; it has {self._header}")
+        numbers = [_shortest(values.get(name, np.nan)) for name in self.names]
+        self._rows.append(",".join([str(step), str(epoch), *numbers]) + "\n")
+        if len(self._rows) >= BUFFERED_ROWS:
+            self.flush()
+
+    def flush(self):
+        """Write the buffered rows: all of them or, if it raises OSError, none."""
+        if not self._rows:
+            return
+        if not self.path.exists():  # deleted under a running run: no reason to stop it
+            self._begin()
+        size = self.path.stat().st_size
+        try:
+            with open(self.path, "ab") as file:
+                file.write("".join(self._rows).encode())
+        except OSError:
+            os.truncate(self.path, size)
+            raise
+        self._rows.clear()
+
+    def truncate(self, after_step):
+        """Drop every row whose step is greater than `after_step`, atomically."""
+        self.flush()
+        keep = self.columns()["step"] <= after_step
+        header, rows = _lines(self.path)
+        with replacing(self.path) as file:
+            for line in [header, *itertools.compress(rows, keep)]:
+                file.write(f"{line}\n".encode())
+
+    def columns(self):
+        """All rows, the buffered ones included, as `read` returns them."""
+        self.flush()
+        return self.read(self.path)
+
+    @staticmethod
+    def read(path):
+        """Read a history file: {"step": (T,) int64, "epoch": (T,) int64, name: (T,) float64}.
+
+        A torn last line is left out.  Raises UserError if the file is not a
+        history, OSError if it cannot be read.
+        """
+        header, rows = _lines(path)
+        names = header.split(",")
+        if names[:2] != ["step", "epoch"]:
+            raise UserError(f"{path} is not a history: it begins {header[:60]!r}, not 'step,epoch'")
+        table = np.empty((0, len(names)))
+        if rows:
+            try:
+                table = np.loadtxt(rows, delimiter=",", comments=None, ndmin=2)
+            except ValueError as error:
+                raise UserError(f"{path} is damaged: {error}") from error
+            if table.shape[1] != len(names):
+                raise UserError(f"{path} is damaged: its rows do not have the columns {header}")
+        columns = dict(zip(names, np.ascontiguousarray(table.T)))
+        return columns | {name: columns[name].astype(np.int64) for name in ("step", "epoch")}
+
+    def _begin(self):
+        with replacing(self.path) as file:
+            file.write(f"{self._header}\n".encode())
+
+    def _continue(self):
+        """Check the header of the file that is there, and cut off a torn last line."""
+        data = self.path.read_bytes()
+        whole = data.rfind(b"\n") + 1
+        header = data.partition(b"\n")[0].decode(errors="replace").rstrip("\r")
+        if whole == 0 and self._header.startswith(header):
+            self._begin()
+        elif whole == 0 or header != self._header:
+            raise UserError(
+                f"{self.path} has the columns {header[:200]!r}, this run writes "
+                f"{self._header!r}: use another folder, or move the file away"
+            )
+        elif whole < len(data):
+            os.truncate(self.path, whole)
+
+
+def _lines(path):
+    """(header, rows) of the complete lines of a file, line ends removed."""
+    text = Path(path).read_text(encoding="utf-8", errors="replace")
+    lines = [line for line in text.split("\n")[:-1] if line]
+    if not lines:
+        raise UserError(f"{path} is not a history: it has no complete line")
+    return lines[0], lines[1:]
+
+
+def _shortest(value):
+    # str of a NumPy float stops where its own precision does: 0.1, where the same
+    # float32 widened to a Python float would be 0.10000000149011612.
+    return str(value) if isinstance(value, np.floating) else repr(float(value))

@@ -1,0 +1,150 @@
+"""Pictures out of a run: float images -> bytes -> contact sheet -> PNG and GIF.
+
+Images are channels last, (N, H, W, C) with C = 1 (grey) or 3 (RGB).
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from .atomic import replacing
+
+BACKGROUND = 128  # neutral grey: distinct from the black and the white of digits
+SHEET_WIDTH = 450  # pixels a contact sheet aims at when it picks its own scale
+GIF_COLOURS = 128  # of the 256 possible: hardly visible, and a third smaller
+
+
+def to_uint8(images, value_range):
+    """Map floats in `value_range` to bytes.
+
+    images: array of any shape, usually (N, H, W, C); uint8 is returned as it is.
+    value_range: (low, high), the values that become 0 and 255, such as (-1, 1).
+
+    Values in between are rounded to the nearest byte, values outside are
+    clipped, and NaN becomes 0.  Returns a uint8 array of the same shape; the
+    argument is never changed.  Raises ValueError unless low < high.
+    """
+    images = np.asarray(images)
+    if images.dtype == np.uint8:
+        return images
+    low, high = (float(limit) for limit in value_range)
+    if not low < high:
+        raise ValueError(f"value_range must be (low, high) with low < high, got {value_range}")
+    levels = np.clip(images, low, high)  # a copy; clipped first, so that nothing can overflow
+    levels = np.rint((levels - low) * (255.0 / (high - low)))
+    return np.nan_to_num(levels, nan=0.0).astype(np.uint8)
+
+
+def grid(images, columns=None, gap=2, scale=None):
+    """Lay images out as one contact sheet, row by row.
+
+    images: uint8 (N, H, W, C), N >= 1.
+    columns: images a row; ceil(sqrt(N)) by default.
+    gap: pixels of grey between the images and around the sheet.
+    scale: whole factor by which every pixel is enlarged; by default the one
+        that brings the sheet nearest to 450 pixels wide (never below 1).
+
+    Returns uint8 (H', W', C).  Raises ValueError for another shape or dtype.
+    """
+    images = np.asarray(images)
+    if images.ndim != 4 or images.dtype != np.uint8 or len(images) == 0:
+        raise ValueError(
+            f"grid needs uint8 images (N, H, W, C), N >= 1; got {images.dtype} {images.shape}"
+        )
+    count, height, width, channels = images.shape
+    if columns is None:
+        columns = int(np.ceil(np.sqrt(count)))
+    if scale is None:
+        scale = max(1, round(SHEET_WIDTH / (columns * width)))
+    rows = -(-count // columns)
+
+    images = images.repeat(scale, axis=1).repeat(scale, axis=2)
+    height, width = height * scale + gap, width * scale + gap  # of a cell: image, gap
+    cells = np.full((rows * columns, height, width, channels), BACKGROUND, np.uint8)
+    cells[:count, : height - gap, : width - gap] = images
+    cells = cells.reshape(rows, columns, height, width, channels).swapaxes(1, 2)
+    sheet = cells.reshape(rows * height, columns * width, channels)
+    return np.pad(sheet, ((gap, 0), (gap, 0), (0, 0)), constant_values=BACKGROUND)
+
+
+def save_png(path, image):
+    """Write one picture, atomically; its folder is created if need be.
+
+    image: uint8 (H, W), (H, W, 1) for grey or (H, W, 3) for RGB.
+
+    Raises OSError if the file cannot be written, ValueError for another image.
+    """
+    picture = _pillow_image(image)
+    with replacing(path) as file:
+        picture.save(file, format="PNG")
+
+
+def save_gif(path, frames, *, frame_ms=200, last_ms=2000, max_frames=60):
+    """Write an animation that loops for ever, atomically.
+
+    frames: paths of pictures, or uint8 arrays as in `save_png`, all of one size.
+    frame_ms, last_ms: how long a frame, and the last one, is shown.
+    max_frames: a longer list is thinned evenly, keeping the first and the last.
+
+    Grey frames keep their 256 levels exactly; RGB frames share one palette of
+    128 colours, so that colours do not flicker from frame to frame.
+
+    Raises OSError if a file cannot be read or written, ValueError for frames
+    of different sizes or none at all.
+    """
+    if len(frames) == 0:
+        raise ValueError("a GIF needs at least one frame")
+    kept = np.linspace(0, len(frames) - 1, min(len(frames), max_frames)).round().astype(int)
+    pictures = _one_kind([_pillow_image(frames[index]) for index in kept])
+    if pictures[0].mode == "RGB":
+        pictures = _share_palette(pictures)
+    with replacing(path) as file:
+        pictures[0].save(
+            file,
+            format="GIF",
+            save_all=True,
+            append_images=pictures[1:],
+            duration=[frame_ms] * (len(pictures) - 1) + [last_ms],
+            loop=0,
+            optimize=True,
+        )
+
+
+def _pillow_image(source):
+    """A Pillow image, mode L or RGB, of a path or a uint8 array."""
+    from PIL import Image  # here, not above: it costs more to import than this package
+
+    if isinstance(source, (str, Path)):
+        with Image.open(source) as picture:
+            return picture.convert("L" if picture.mode in ("1", "L", "LA") else "RGB")
+    pixels = np.asarray(source)
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[:, :, 0]
+    if pixels.dtype != np.uint8 or not (pixels.ndim == 2 or pixels.shape[2:] == (3,)):
+        raise ValueError(
+            "a picture is uint8 (H, W), (H, W, 1) or (H, W, 3); "
+            f"got {pixels.dtype} {pixels.shape}"
+        )
+    return Image.fromarray(pixels)
+
+
+def _one_kind(pictures):
+    """The pictures all in mode L, or all in RGB if any of them is; one size is required."""
+    sizes = {picture.size for picture in pictures}
+    if len(sizes) > 1:
+        raise ValueError(f"the frames of a GIF must have one size, got {sorted(sizes)}")
+    modes = {picture.mode for picture in pictures}
+    return pictures if len(modes) == 1 else [picture.convert("RGB") for picture in pictures]
+
+
+def _share_palette(pictures):
+    """RGB pictures -> palette pictures with one adaptive palette for all of them."""
+    from PIL import Image
+
+    width, height = pictures[0].size
+    strip = Image.new("RGB", (width, height * len(pictures)))
+    for index, picture in enumerate(pictures):
+        strip.paste(picture, (0, index * height))
+    palette = strip.quantize(GIF_COLOURS, method=Image.Quantize.FASTOCTREE)
+    # No dithering: its noise differs from frame to frame and does not compress.
+    return [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
