@@ -1,0 +1,205 @@
+"""The layer contract, layer by layer: gradients, caches, dtypes, mutation, messages."""
+
+import numpy as np
+import pytest
+
+import minigan as mg
+from minigan.gradcheck import check_all, check_layer
+
+rng = np.random.default_rng(7)
+VECTORS, IMAGES = rng.standard_normal((5, 6)), rng.standard_normal((3, 4, 2, 6))
+LAYERS = [
+    mg.Dense(6, 4),
+    mg.Dense(6, 4, use_bias=False),
+    mg.BatchNorm(6),
+    mg.LayerNorm(6),
+    mg.ReLU(),
+    mg.LeakyReLU(0.2),
+    mg.Sigmoid(),
+    mg.Tanh(),
+    mg.Dropout(0.4),
+    mg.Dropout(0.4, always=True),
+    mg.Flatten(),
+]
+MODES = [True, False]
+
+
+def built(layer, dtype="float64"):
+    return layer.clone().build(seed=3, dtype=dtype)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_every_gradient_and_second_derivative(seed):
+    failed = [check for check in check_all(seed) if not check.ok]
+    assert failed == []
+
+
+@pytest.mark.parametrize("train", MODES)
+@pytest.mark.parametrize("x", [VECTORS, IMAGES], ids=["vectors", "images"])
+@pytest.mark.parametrize("layer", LAYERS, ids=repr)
+def test_gradients_on_vectors_and_images(layer, x, train):
+    check = check_layer(layer, x, train=train)
+    assert check.ok, check
+
+
+@pytest.mark.parametrize("train", MODES)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("layer", LAYERS, ids=repr)
+def test_nothing_is_mutated_and_the_dtype_is_kept(layer, dtype, train):
+    layer = built(layer, dtype)
+    x = IMAGES.astype(dtype)
+    x.setflags(write=False)
+    y, cache = layer.forward(x, train)
+    dy = np.ones_like(y)
+    dy.setflags(write=False)
+    before = [array.copy() for array in arrays_in(cache)]
+    params = layer.params.copy()
+    dx = layer.backward(dy, cache)
+    dy_bar, x_bar = layer.double_backward(x, dy, cache)
+
+    for array, old in zip(arrays_in(cache), before):
+        np.testing.assert_array_equal(array, old)
+    np.testing.assert_array_equal(layer.params, params)
+    assert {array.dtype for array in (y, dx, dy_bar)} == {np.dtype(dtype)}
+    assert x_bar is None or x_bar.dtype == dtype
+    assert dx.shape == x.shape and dy_bar.shape == y.shape
+
+
+def arrays_in(cache):
+    """All arrays of a layer's cache, which is an array, a value with arrays, or None."""
+    values = [cache, *vars(cache).values()] if hasattr(cache, "__dict__") else [cache]
+    return [value for value in values if isinstance(value, np.ndarray)]
+
+
+@pytest.mark.parametrize("layer", [mg.Dense(6, 4), mg.BatchNorm(6), mg.LayerNorm(6)], ids=repr)
+def test_gradients_accumulate_and_freeze(layer):
+    layer = built(layer)
+    y, cache = layer.forward(VECTORS)
+    dy = rng.standard_normal(y.shape)
+    dx = layer.backward(dy, cache)
+    once = layer.grads.copy()
+    assert np.abs(once).min() > 0
+    layer.backward(dy, cache)
+    np.testing.assert_allclose(layer.grads, 2 * once, rtol=1e-15)
+
+    frozen = layer.grads.copy()
+    np.testing.assert_array_equal(layer.backward(dy, cache, params=False), dx)
+    np.testing.assert_array_equal(layer.grads, frozen)
+
+    assert layer.backward(dy, cache, inputs=False) is None
+    np.testing.assert_allclose(layer.grads, 3 * once, rtol=1e-15)
+    layer.zero_grad()
+    assert not layer.grads.any()
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=repr)
+def test_two_pending_passes_do_not_disturb_each_other(layer):
+    layer = built(layer)
+    first, second = VECTORS, VECTORS[::-1] * 2
+    layer.begin_step(0)
+    y, cache = layer.forward(first)
+    alone = layer.backward(np.ones_like(y), cache)
+    layer.begin_step(0)
+    _, cache = layer.forward(first)
+    layer.forward(second)
+    np.testing.assert_array_equal(layer.backward(np.ones_like(y), cache), alone)
+
+
+def test_batchnorm_by_hand():
+    layer = mg.BatchNorm(2, momentum=0.75, eps=0.0).build(dtype="float64")
+    x = np.array([[1.0, 10.0], [3.0, 30.0]])
+    y, _ = layer.forward(x)
+    np.testing.assert_allclose(y, [[-1, -1], [1, 1]])
+    np.testing.assert_allclose(layer.moving_mean, [0.25 * 2, 0.25 * 20])
+    np.testing.assert_allclose(layer.moving_variance, [0.75 + 0.25 * 1, 0.75 + 0.25 * 100])
+    y, _ = layer.forward(x, train=False)
+    np.testing.assert_allclose(y, (x - [0.5, 5.0]) / np.sqrt([1.0, 25.75]))
+
+
+def test_batchnorm_statistics_of_images_cover_batch_height_and_width():
+    layer = mg.BatchNorm(6).build(dtype="float64")
+    y, _ = layer.forward(IMAGES * 5 + 2)
+    np.testing.assert_allclose(y.mean(axis=(0, 1, 2)), 0, atol=1e-12)
+    np.testing.assert_allclose(y.var(axis=(0, 1, 2)), 1, rtol=1e-3)
+
+
+def test_batchnorm_on_another_axis_is_that_on_the_last_one_moved_there():
+    last, width = mg.BatchNorm(2).build(dtype="float64"), mg.BatchNorm(2, axis=2)
+    width.build(dtype="float64")
+    y, _ = last.forward(IMAGES.swapaxes(2, 3))
+    np.testing.assert_allclose(width.forward(IMAGES)[0], y.swapaxes(2, 3), rtol=1e-12)
+
+
+def test_dropout_is_inverted_and_addressed():
+    layer = mg.Dropout(0.3).build(seed=1)
+    x = np.ones((200, 500), "float32")
+    layer.begin_step(4)
+    y, mask = layer.forward(x)
+    again, _ = layer.forward(x)
+    assert set(np.unique(y)) == {0.0, np.float32(1 / mask_share())}
+    assert abs(y.mean() - 1) < 0.01
+    assert (y != again).any(), "two passes of a step share a mask"
+    layer.begin_step(4)
+    np.testing.assert_array_equal(layer.forward(x)[0], y)
+    layer.begin_step(5)
+    assert (layer.forward(x)[0] != y).any(), "two steps share a mask"
+    np.testing.assert_array_equal(layer.backward(x, mask), y)
+    np.testing.assert_array_equal(layer.forward(x, train=False)[0], x)
+
+
+def mask_share():
+    return mg.random.kept_share(0.7)
+
+
+def test_dropout_that_stays_on_when_sampling():
+    layer = mg.Dropout(0.5, always=True).build()
+    y, _ = layer.forward(np.ones((10, 10), "float32"), train=False)
+    assert 0 < (y == 0).sum() < 100
+
+
+def test_dense_matches_the_sum_it_is():
+    layer = mg.Dense(3, 2).build(dtype="float64")
+    x = rng.standard_normal((4, 3))
+    y, _ = layer.forward(x)
+    for n in range(4):
+        for k in range(2):
+            total = sum(x[n, j] * layer.weight[j, k] for j in range(3)) + layer.bias[k]
+            assert y[n, k] == pytest.approx(total, rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: mg.Dense(0, 3), "weight would have shape (0, 3)"),
+        (lambda: mg.Dense(3, 2.5), "sizes are integers"),
+        (lambda: mg.LeakyReLU(1.5), "slope=1.5"),
+        (lambda: mg.Dropout(1.0), "rate=1.0"),
+        (lambda: mg.Dropout(-0.1), "rate=-0.1"),
+        (lambda: mg.BatchNorm(3, axis=0), "axis 0 is the batch"),
+        (lambda: mg.BatchNorm(3, momentum=1.5), "momentum=1.5"),
+        (lambda: mg.BatchNorm(3, eps=-1), "eps=-1"),
+        (lambda: mg.Dense(3, 2).build(dtype="float16"), "float16"),
+        (lambda: built(mg.Dense(3, 2)).forward(VECTORS), "must have 3 elements"),
+        (lambda: built(mg.BatchNorm(3)).forward(VECTORS), "must have 3 elements"),
+        (lambda: mg.Reshape((5, 5)).forward(VECTORS), "samples of shape (6,)"),
+    ],
+)
+def test_mistakes_are_named(make, message):
+    with pytest.raises(ValueError) as caught:
+        make()
+    assert message in str(caught.value)
+
+
+def test_a_wrong_dtype_is_refused():
+    with pytest.raises(TypeError, match="holds float32, its input is float64"):
+        built(mg.Dense(6, 2), "float32").forward(VECTORS)
+
+
+def test_settings_beyond_the_sizes_are_keywords():
+    with pytest.raises(TypeError):
+        mg.BatchNorm(3, 0.8)
+
+
+def test_an_unbuilt_layer_says_so():
+    with pytest.raises(AttributeError, match="call build"):
+        mg.Dense(2, 3).weight

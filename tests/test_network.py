@@ -1,0 +1,139 @@
+"""Sequential: flat vectors and their views, the two sweeps, copies, summary."""
+
+import numpy as np
+import pytest
+
+import minigan as mg
+from minigan.gradcheck import check_layer
+
+X = np.random.default_rng(2).standard_normal((4, 6))
+
+
+def network(dtype="float64", **settings):
+    inner = mg.Sequential([mg.BatchNorm(5), mg.Tanh()], name="inner")
+    layers = [mg.Dense(6, 5), inner, mg.LeakyReLU(0.2), mg.Dropout(0.3), mg.Dense(5, 2)]
+    return mg.Sequential(layers, name="net", dtype=dtype, **settings)
+
+
+def test_tensors_are_views_of_one_vector():
+    net = network()
+    assert net.params.shape == net.grads.shape == (6 * 5 + 5 + 10 + 5 * 2 + 2,)
+    assert net.buffers.shape == (10,)
+    names = [name for name, _, _ in net.named_tensors()]
+    assert names == [
+        "0.dense.weight", "0.dense.bias", "1.sequential.0.batchnorm.gamma",
+        "1.sequential.0.batchnorm.beta", "4.dense.weight", "4.dense.bias",
+    ]
+    net.params[:] = np.arange(net.params.size)
+    joined = np.concatenate([param.reshape(-1) for _, param, _ in net.named_tensors()])
+    np.testing.assert_array_equal(joined, net.params)
+    net.layers[0].weight_grad[:] = 7
+    assert (net.grads[:30] == 7).all()
+    net.layers[1].layers[0].moving_mean[:] = 3
+    assert (net.buffers[:5] == 3).all()
+
+
+def test_the_views_survive_a_move():
+    net = network()
+    assert net.to("cpu") is net
+    net.params[:] = 0
+    assert not net.layers[4].weight.any()
+
+
+@pytest.mark.parametrize("train", [True, False])
+def test_gradients_and_second_order_of_nested_networks(train):
+    check = check_layer(network(), X, train=train)
+    assert check.ok, check
+
+
+def test_what_nobody_needs_is_not_computed():
+    """inputs=False stops at the first layer with parameters, and asks it for no dx."""
+    asked = []
+
+    class Spy(mg.Dense):
+        def backward(self, dy, cache, params=True, inputs=True):
+            asked.append((params, inputs))
+            return super().backward(dy, cache, params, inputs)
+
+    class Never(mg.Flatten):
+        def backward(self, dy, cache, params=True, inputs=True):
+            raise AssertionError("backward of a layer below the first parameters")
+
+    net = mg.Sequential([Never(), Spy(6, 4), mg.Tanh(), Spy(4, 1)], dtype="float64")
+    y, cache = net.forward(X)
+    assert net.backward(y, cache, inputs=False) is None
+    assert asked == [(True, True), (True, False)]
+    expected = net.grads.copy()
+    net.zero_grad()
+    net.layers[0].backward = lambda dy, cache, params, inputs: dy
+    net.backward(y, cache)
+    np.testing.assert_array_equal(net.grads, expected)
+
+
+def test_the_trace_spares_the_second_backward():
+    net = network()
+    y, cache = net.forward(X)
+    dy, dx_bar = np.ones_like(y), np.ones_like(X)
+    trace = []
+    net.backward(dy, cache, trace=trace)
+    assert isinstance(trace[1], list) and trace[-1] is dy
+    net.zero_grad()
+    with_trace = net.double_backward(dx_bar, trace, cache)
+    grads = net.grads.copy()
+    net.zero_grad()
+    without = net.double_backward(dx_bar, dy, cache)
+    for one, other in zip((*with_trace, grads), (*without, net.grads)):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_piecewise_linear_networks_have_no_second_sweep():
+    net = mg.Sequential([mg.Dense(6, 4), mg.LeakyReLU(0.1), mg.Dense(4, 1)], dtype="float64")
+    y, cache = net.forward(X)
+    dy_bar, x_bar = net.double_backward(np.ones_like(X), np.ones_like(y), cache)
+    assert x_bar is None and dy_bar.shape == y.shape
+
+
+def test_clone_is_equal_and_independent():
+    net = network("float32", seed=5)
+    net.forward(X.astype("float32"))
+    copy = net.clone("float64")
+    np.testing.assert_array_equal(copy.params, net.params.astype("float64"))
+    np.testing.assert_array_equal(copy.buffers, net.buffers.astype("float64"))
+    copy.params[:] = 0
+    assert net.params.any()
+    net.begin_step(3)
+    copy = net.clone()
+    copy.begin_step(3)
+    np.testing.assert_array_equal(
+        net.forward(X.astype("float32"))[0], copy.forward(X.astype("float32"))[0]
+    )
+
+
+def test_initial_weights_depend_on_seed_and_name_not_on_the_dtype():
+    def weights(**settings):
+        return mg.Sequential([mg.Dense(6, 5)], **settings).params
+
+    base = weights(seed=1, name="a")
+    np.testing.assert_array_equal(base, weights(seed=1, name="a"))
+    np.testing.assert_array_equal(base, weights(seed=1, name="a", dtype="float64").astype("f4"))
+    assert (base != weights(seed=2, name="a")).any()
+    assert (base != weights(seed=1, name="b")).any()
+
+
+def test_layers_of_one_network_draw_different_weights():
+    net = mg.Sequential([mg.Dense(5, 5), mg.Dense(5, 5)])
+    assert (net.layers[0].weight != net.layers[1].weight).any()
+
+
+def test_summary_counts_and_shapes():
+    text = network().summary(input_shape=(6,))
+    assert text.splitlines()[-1].split() == ["net", "57", "10"]
+    assert "0  Dense(6, 5)" in text and text.splitlines()[2].split()[-3:] == ["5", "35", "0"]
+
+
+def test_a_layer_used_twice_or_no_layer_is_refused():
+    dense = mg.Dense(4, 4)
+    with pytest.raises(ValueError, match="twice"):
+        mg.Sequential([dense, dense])
+    with pytest.raises(TypeError, match="item 1"):
+        mg.Sequential([dense, max])

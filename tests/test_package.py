@@ -1,0 +1,44 @@
+"""What importing minigan brings in, and what it must not."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import minigan as mg
+
+ROOT = Path(mg.__file__).parent
+
+
+def modules_after(statement):
+    code = f"import sys; {statement}; print(' '.join(sys.modules))"
+    return set(subprocess.check_output([sys.executable, "-c", code], text=True).split())
+
+
+def test_the_engine_imports_numpy_alone():
+    beyond_numpy = modules_after("import minigan") - modules_after("import numpy, numpy.random")
+    foreign = {name for name in beyond_numpy if not name.startswith("minigan")}
+    assert {name for name in foreign if name.partition(".")[0] in ("cupy", "PIL", "torch")} == set()
+    assert not any(name.startswith(("minigan.data", "minigan.training")) for name in beyond_numpy)
+
+
+def test_cupy_is_not_touched_even_when_everything_is_imported():
+    names = modules_after("import minigan.data, minigan.training, minigan.__main__")
+    assert not any(name.partition(".")[0] in ("cupy", "torch", "PIL") for name in names)
+
+
+def test_the_engine_opens_no_file_and_prints_nothing():
+    engine = [*ROOT.glob("*.py"), *ROOT.glob("layers/*.py"), *ROOT.glob("kernels/*.py")]
+    for path in engine:
+        if path.name != "__main__.py":
+            text = path.read_text(encoding="utf-8")
+            assert "open(" not in text and "print(" not in text, path
+
+
+def test_it_is_typed_and_versioned():
+    assert (ROOT / "py.typed").exists()
+    assert mg.__version__.count(".") == 2
+
+
+def test_every_public_name_is_there():
+    for name in mg.__all__:
+        assert getattr(mg, name) is not None
