@@ -22,6 +22,8 @@ from . import losses
 from .arrays import get_array_module, to_host
 from .layers import (
     BatchNorm,
+    Conv2d,
+    ConvTranspose2d,
     Dense,
     Dropout,
     Flatten,
@@ -31,6 +33,7 @@ from .layers import (
     Reshape,
     Sigmoid,
     Tanh,
+    UpSample2d,
 )
 from .network import Sequential
 
@@ -183,6 +186,12 @@ def check_all(seed=0):
     cases = [
         (Dense(10, 7), vectors),
         (Dense(2, 3, use_bias=False), images),
+        (Conv2d(2, 3, 3), images),
+        (Conv2d(2, 3, (4, 2), stride=2, use_bias=False), images),
+        (Conv2d(2, 3, (4, 5), padding="valid"), images),
+        (ConvTranspose2d(2, 3, 4, stride=2), images),
+        (ConvTranspose2d(2, 3, (3, 2), stride=(1, 3), padding=1, use_bias=False), images),
+        (UpSample2d(2), images),
         (BatchNorm(10), vectors),
         (BatchNorm(2), images),
         (BatchNorm(5, axis=2), images),

@@ -10,6 +10,7 @@ the smooth Sigmoid and Tanh it is not, and a gradient penalty needs it.
 """
 
 from ..arrays import get_array_module
+from ..errors import check_setting
 from ..functions import sigmoid
 from .base import Layer
 
@@ -19,8 +20,7 @@ class LeakyReLU(Layer):
 
     def __init__(self, slope=0.01):
         super().__init__()
-        if not 0 <= slope < 1:
-            raise ValueError(f"LeakyReLU slope {slope!r} is outside [0, 1)")
+        check_setting(self, "slope", slope, 0, 1)
         self.slope = float(slope)
 
     def forward(self, x, train=True):

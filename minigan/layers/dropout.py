@@ -2,6 +2,7 @@
 
 from .. import random
 from ..arrays import get_array_module
+from ..errors import check_setting
 from .base import Layer
 
 
@@ -18,8 +19,7 @@ class Dropout(Layer):
 
     def __init__(self, rate, *, always=False):
         super().__init__()
-        if not 0 <= rate < 1 or random.kept_share(1 - rate) == 0:
-            raise ValueError(f"Dropout rate {rate!r} is outside [0, 1)")
+        check_setting(self, "rate", rate, 0, 1 - 2**-16)
         self.rate, self.always = float(rate), always
         self.step = self.calls = 0
 

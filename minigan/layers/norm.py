@@ -14,8 +14,11 @@ over its features.  Three facts give all passes (docs/derivations.md):
         dR/dx = A(q) - s h mean(u dx),   q = -s (u mean(g h) + g mean(u h)).
 """
 
+import math
+
 from .. import init
 from ..arrays import get_array_module
+from ..errors import check_setting
 from .base import Layer
 
 
@@ -116,6 +119,8 @@ class BatchNorm(Normalization):
             raise ValueError("BatchNorm axis 0 is the batch; name a feature axis, such as -1")
         self.features, self.axis = features, axis
         self.momentum, self.eps = float(momentum), float(eps)
+        check_setting(self, "momentum", self.momentum, 0, 1)
+        check_setting(self, "eps", self.eps, 0, math.inf)
         self.declare("gamma", (features,), init.Constant(1.0))
         self.declare("beta", (features,), init.Constant(0.0))
         self.declare_buffer("moving_mean", (features,), init.Constant(0.0))
@@ -155,6 +160,7 @@ class LayerNorm(Normalization):
         super().__init__()
         self.shape = (shape,) if isinstance(shape, int) else tuple(shape)
         self.eps = float(eps)
+        check_setting(self, "eps", self.eps, 0, math.inf)
         self.declare("gamma", self.shape, init.Constant(1.0))
         self.declare("beta", self.shape, init.Constant(0.0))
 

@@ -1,0 +1,87 @@
+"""The conv triple: a convolution and its two adjoints.
+
+Everything convolutional is one sum over images, windows, taps and channels,
+
+    y[n, o, p, k] = sum over i, j, c of  x[n, o*sh - top + i, p*sw - left + j, c] * w[i, j, c, k]
+
+linear in x and in w.  `conv` computes y; `conv_dx` and `conv_dw` are its adjoints
+in x and in w, so that for every dy
+
+    <conv(x, w), dy> = <x, conv_dx(dy, w)> = <w, conv_dw(x, dy)>.
+
+A transposed convolution is `conv_dx`; the derivative of any of the three is made
+of the other two.  Arrays are channels last, float32 or float64, NumPy or CuPy;
+`Geometry` holds the sizes.  `reference` is the same sum in plain loops.
+"""
+
+import numpy as np
+
+from ..arrays import get_array_module
+from . import cpu, im2col
+from .geometry import Geometry, geometry, transposed_geometry
+
+__all__ = ["Geometry", "conv", "conv_dw", "conv_dx", "geometry", "transposed_geometry"]
+
+
+def conv(x, w, geometry):
+    """The convolution y of images x with weights w.
+
+    x (N, H, W, C), w (kh, kw, C, K) -> y (N, oh, ow, K), a new array of x's dtype.
+    Raises ValueError where the shapes, dtypes or the Geometry disagree.
+    """
+    _check_images("x", x, geometry.size)
+    _check_weights(w, geometry, "C", x.shape[3], axis=2)
+    _check_same_kind(x, w)
+    return _kernels(x).conv(x, w, geometry)
+
+
+def conv_dx(dy, w, geometry):
+    """The adjoint of `conv` in x: a transposed convolution of dy with w.
+
+    dy (N, oh, ow, K), w (kh, kw, C, K) -> dx (N, H, W, C), a new array of dy's dtype.
+    Raises ValueError where the shapes, dtypes or the Geometry disagree.
+    """
+    _check_images("dy", dy, geometry.output)
+    _check_weights(w, geometry, "K", dy.shape[3], axis=3)
+    _check_same_kind(dy, w)
+    return _kernels(dy).conv_dx(dy, w, geometry)
+
+
+def conv_dw(x, dy, geometry):
+    """The adjoint of `conv` in w: the weights' gradient from images x and dy.
+
+    x (N, H, W, C), dy (N, oh, ow, K) -> dw (kh, kw, C, K), a new array of x's dtype.
+    Raises ValueError where the shapes, dtypes or the Geometry disagree.
+    """
+    _check_images("x", x, geometry.size)
+    _check_images("dy", dy, geometry.output)
+    if len(x) != len(dy):
+        raise ValueError(f"x has {len(x)} images and dy {len(dy)}")
+    _check_same_kind(x, dy)
+    return _kernels(x).conv_dw(x, dy, geometry)
+
+
+def _kernels(x):
+    return cpu if get_array_module(x) is np else im2col
+
+
+def _check_images(name, images, size):
+    if images.ndim != 4 or images.shape[1:3] != size:
+        raise ValueError(
+            f"{name} has shape {images.shape}, the geometry wants (N, {size[0]}, {size[1]}, C)"
+        )
+
+
+def _check_weights(w, geometry, letter, channels, axis):
+    kh, kw = geometry.kernel
+    if w.ndim != 4 or w.shape[:2] != (kh, kw) or w.shape[axis] != channels:
+        raise ValueError(
+            f"w has shape {w.shape}, wanted is ({kh}, {kw}, C, K) with {letter} = {channels}"
+        )
+
+
+def _check_same_kind(a, b):
+    if a.dtype != b.dtype or a.dtype not in (np.float32, np.float64):
+        raise ValueError(
+            f"dtypes {a.dtype} and {b.dtype}: wanted is float32 or float64, the same for both"
+        )

@@ -1,0 +1,55 @@
+"""Scratch memory of the kernels: bounded, and used again from call to call.
+
+A fast convolution wants room for rearranged copies of its input.  Taking that
+room anew each time would cost page faults and cache misses, so every thread
+keeps one flat buffer per use (a short name) and dtype, and hands out views of
+it.  A thread works through its images in chunks of at most `CHUNK_BYTES` of
+matrices, so the buffers grow with one chunk and one weight array, never with
+the batch.
+"""
+
+import math
+import threading
+
+import numpy as np
+
+# A thread's chunk: large enough for efficient GEMMs, small enough for a last-level cache.
+CHUNK_BYTES = 16 * 2**20
+
+_buffers = {}  # thread -> (array module, use, dtype) -> flat array
+
+
+def take(use, shape, dtype, xp=np):
+    """An array of `shape` and `dtype`, its content whatever the last `use` left there.
+
+    The same thread's next `take` of the same `use` hands out the same memory.
+    """
+    own = _buffers.setdefault(threading.get_ident(), {})
+    key = xp.__name__, use, np.dtype(dtype)
+    count = math.prod(shape)
+    if key not in own or own[key].size < count:
+        own.pop(key, None)  # let go of the old one first
+        own[key] = xp.empty(count, dtype)
+    return own[key][:count].reshape(shape)
+
+
+def release():
+    """Give back every thread's buffers; the next call takes new ones."""
+    _buffers.clear()
+
+
+def held_bytes():
+    """How much the buffers of all threads hold."""
+    return sum(array.nbytes for own in list(_buffers.values()) for array in own.values())
+
+
+def chunks(start, stop, bytes_each):
+    """Cut range(start, stop) into ranges of even length, within CHUNK_BYTES each.
+
+    The cuts depend on sizes alone, so sums over chunks come out the same in every run.
+    """
+    most = max(1, CHUNK_BYTES // max(1, bytes_each))
+    count = stop - start
+    pieces = -(-count // most)
+    for i in range(pieces):
+        yield start + i * count // pieces, start + (i + 1) * count // pieces

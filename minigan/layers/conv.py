@@ -1,0 +1,132 @@
+"""Conv2d and ConvTranspose2d: three bilinear maps, each the derivative of another.
+
+With conv(x, w), its adjoint in x, conv_dx(dy, w), and its adjoint in w,
+conv_dw(x, dy) (see `minigan.kernels`), every pass of both layers is one of the three:
+
+                     Conv2d              ConvTranspose2d
+    y                conv(x, w)          conv_dx(x, w)
+    dx               conv_dx(dy, w)      conv(dy, w)
+    dw               conv_dw(x, dy)      conv_dw(dy, x)
+
+The maps are linear in each argument, so the second order is the same three again.
+"""
+
+from .. import init
+from ..kernels import conv, conv_dw, conv_dx, geometry, transposed_geometry
+from .base import Layer
+from .dense import rows
+
+
+class Convolution(Layer):
+    """What Conv2d and ConvTranspose2d share: the settings and the bias.
+
+    inputs, outputs: channels.  kernel, stride: an int or a pair (vertical, horizontal).
+    padding: "same" (TensorFlow's), "valid", an int, a pair, or ((top, bottom),
+    (left, right)).  use_bias: False leaves the bias (outputs,) out.
+
+    Raises ValueError for sizes that make no convolution, at once or when the size of the
+    images is known.
+    """
+
+    def __init__(
+        self,
+        inputs,
+        outputs,
+        kernel,
+        *,
+        stride=1,
+        padding="same",
+        use_bias=True,
+        weight_init=init.GlorotUniform(),
+        bias_init=init.Constant(0.0),
+    ):
+        super().__init__()
+        self.inputs, self.outputs, self.kernel = inputs, outputs, kernel
+        self.stride, self.padding, self.use_bias = stride, padding, use_bias
+        self.weight_init, self.bias_init = weight_init, bias_init
+        # A transposed conv from one pixel takes any kernel: this checks the settings.
+        taps = transposed_geometry(1, kernel, stride, padding="valid").kernel
+        self.declare("weight", (*taps, *self.weight_channels()), weight_init)
+        if use_bias:
+            self.declare("bias", (outputs,), bias_init)
+
+    def weight_channels(self):
+        """The last two axes of the weights: channels the conv reads, channels it makes."""
+        raise NotImplementedError
+
+    def add_bias(self, y):
+        if self.use_bias:
+            y += self.bias
+        return y
+
+    def add_bias_grad(self, dy):
+        if self.use_bias:
+            self.bias_grad += rows(dy).sum(axis=0)
+
+
+class Conv2d(Convolution):
+    """y[n, o, p, k] = sum over i, j, c of x[n, o s - top + i, p s - left + j, c] w[i, j, c, k].
+
+    x (N, H, W, inputs) -> y (N, H', W', outputs); weight (kh, kw, inputs, outputs).
+    """
+
+    def weight_channels(self):
+        return self.inputs, self.outputs
+
+    def geometry(self, size):
+        """The sizes of the conv over images of `size` (H, W)."""
+        return geometry(size, self.kernel, self.stride, self.padding)
+
+    def output_shape(self, input_shape):
+        return (*self.geometry(tuple(input_shape[:2])).output, self.outputs)
+
+    def forward(self, x, train=True):
+        self.check_input(x, self.inputs)
+        return self.add_bias(conv(x, self.weight, self.geometry(x.shape[1:3]))), x
+
+    def backward(self, dy, cache, params=True, inputs=True):
+        x, g = cache, self.geometry(cache.shape[1:3])
+        if params:
+            self.weight_grad += conv_dw(x, dy, g)
+            self.add_bias_grad(dy)
+        return conv_dx(dy, self.weight, g) if inputs else None
+
+    def double_backward(self, dx_bar, dy, cache):
+        g = self.geometry(cache.shape[1:3])
+        self.weight_grad += conv_dw(dx_bar, dy, g)
+        return conv(dx_bar, self.weight, g), None
+
+
+class ConvTranspose2d(Convolution):
+    """The adjoint of the Conv2d with this kernel, stride and padding: it makes images larger.
+
+    x (N, H, W, inputs) -> y (N, H', W', outputs), H' = H stride for "same", else
+    (H - 1) stride + kernel - padding.  The weights are those of that conv, which reads
+    our outputs and makes our inputs: (kh, kw, outputs, inputs).
+    """
+
+    def weight_channels(self):
+        return self.outputs, self.inputs
+
+    def geometry(self, size):
+        """The sizes of the conv whose output, our input, has `size` (H, W)."""
+        return transposed_geometry(size, self.kernel, self.stride, self.padding)
+
+    def output_shape(self, input_shape):
+        return (*self.geometry(tuple(input_shape[:2])).size, self.outputs)
+
+    def forward(self, x, train=True):
+        self.check_input(x, self.inputs)
+        return self.add_bias(conv_dx(x, self.weight, self.geometry(x.shape[1:3]))), x
+
+    def backward(self, dy, cache, params=True, inputs=True):
+        x, g = cache, self.geometry(cache.shape[1:3])
+        if params:
+            self.weight_grad += conv_dw(dy, x, g)
+            self.add_bias_grad(dy)
+        return conv(dy, self.weight, g) if inputs else None
+
+    def double_backward(self, dx_bar, dy, cache):
+        g = self.geometry(cache.shape[1:3])
+        self.weight_grad += conv_dw(dy, dx_bar, g)
+        return conv_dx(dx_bar, self.weight, g), None

@@ -1,0 +1,268 @@
+"""The conv triple: every path against the reference, and against its own adjoints."""
+
+import contextlib
+
+import numpy as np
+import pytest
+
+from minigan import kernels
+from minigan.kernels import cpu, filtering, geometry, im2col, minimal, reference, threads, workspace
+
+PADDINGS = ("same", "valid", 1, (1, 0), ((0, 2), (3, 1)))
+KERNELS = [  # kernel, stride
+    ((4, 4), (2, 2)),
+    ((3, 3), (1, 1)),
+    ((3, 3), (2, 2)),
+    ((5, 5), (2, 2)),
+    ((5, 5), (3, 3)),
+    ((1, 1), (1, 1)),
+    ((1, 1), (2, 2)),
+    ((4, 4), (1, 1)),
+    ((4, 3), (2, 1)),  # one filtering for the rows, another for the columns
+    ((3, 4), (1, 2)),
+    ((2, 3), (3, 1)),  # a stride larger than the kernel: pixels that no window reads
+]
+SIZES = ((8, 8), (7, 9), (5, 6), (12, 5), (4, 4))
+
+
+def random_triple(seed, g, dtype=np.float64, n=None, channels=None, filters=None):
+    """Random x, w and dy of geometry g; sizes not given are random too, 1 included."""
+    rng = np.random.default_rng(seed)
+    n, channels, filters = (
+        given or int(rng.integers(1, 5)) for given in (n, channels, filters)
+    )
+    return (
+        rng.standard_normal((n, *g.size, channels)).astype(dtype),
+        rng.standard_normal((*g.kernel, channels, filters)).astype(dtype),
+        rng.standard_normal((n, *g.output, filters)).astype(dtype),
+    )
+
+
+def relative_error(value, wanted):
+    return np.abs(value - wanted).max() / np.abs(wanted).max()
+
+
+def geometries():
+    for kernel, stride in KERNELS:
+        for size in SIZES:
+            for padding in PADDINGS:
+                try:
+                    yield geometry(size, kernel, stride, padding)
+                except ValueError:  # the kernel does not fit
+                    continue
+
+
+def paths(g):
+    return [im2col, minimal] if minimal.applies(g) else [im2col]
+
+
+def test_every_path_agrees_with_the_reference():
+    tried = {im2col: 0, minimal: 0}
+    for seed, g in enumerate(geometries()):
+        x, w, dy = random_triple(seed, g)
+        for path in paths(g):
+            tried[path] += 1
+            for name, arrays in (("conv", (x, w)), ("conv_dx", (dy, w)), ("conv_dw", (x, dy))):
+                value = getattr(path, name)(*arrays, g)
+                wanted = getattr(reference, name)(*arrays, g)
+                assert value.shape == wanted.shape
+                error = np.abs(value - wanted).max()
+                assert error < 1e-12, f"{path.__name__}.{name} is {error} off for {g}"
+    assert min(tried.values()) > 50
+
+
+@pytest.mark.parametrize("path", [reference, im2col, minimal])
+def test_adjoint_identity(path):
+    for seed, g in enumerate(geometries()):
+        if path is minimal and not minimal.applies(g):
+            continue
+        x, w, dy = random_triple(seed, g)
+        forward = np.vdot(path.conv(x, w, g), dy)
+        in_x = np.vdot(x, path.conv_dx(dy, w, g))
+        in_w = np.vdot(w, path.conv_dw(x, dy, g))
+        bound = 1e-12 * np.linalg.norm(x) * np.linalg.norm(w) * np.linalg.norm(dy)
+        assert abs(forward - in_x) < bound, f"<y, dy> {forward}, <x, dx> {in_x} for {g}"
+        assert abs(forward - in_w) < bound, f"<y, dy> {forward}, <w, dw> {in_w} for {g}"
+
+
+def test_the_reference_on_a_sum_done_by_hand():
+    g = geometry((2, 3), (2, 2), 1, ((0, 1), (0, 0)))
+    x = np.arange(1.0, 7.0).reshape(1, 2, 3, 1)  # 1 2 3 / 4 5 6, a row of zeros below
+    w = np.array([1.0, 10.0, 100.0, 1000.0]).reshape(2, 2, 1, 1)
+    y = reference.conv(x, w, g)[0, :, :, 0]
+    assert y.tolist() == [[5421.0, 6532.0], [54.0, 65.0]]
+    dy = np.array([1.0, 2.0, 3.0, 4.0]).reshape(1, 2, 2, 1)
+    dx = reference.conv_dx(dy, w, g)[0, :, :, 0]
+    assert dx.tolist() == [[1.0, 12.0, 20.0], [103.0, 1234.0, 2040.0]]
+    dw = reference.conv_dw(x, dy, g)[:, :, 0, 0]
+    assert dw.tolist() == [[37.0, 47.0], [14.0, 17.0]]
+
+
+FLOAT32_ERROR = 2e-6  # of the largest output
+
+
+@pytest.mark.parametrize("key", filtering.FILTERINGS)
+def test_float32_error(key):
+    """Against float64, at a DCGAN layer's channels: the sums of the transforms cost little."""
+    kernel, stride = key
+    g = geometry(8, kernel, stride, "same")
+    arrays = random_triple(0, g, np.float32, n=4, channels=64, filters=48)
+    x, w, dy = arrays
+    x64, w64, dy64 = (a.astype(np.float64) for a in arrays)
+    for name, single, double in (
+        ("conv", (x, w), (x64, w64)),
+        ("conv_dx", (dy, w), (dy64, w64)),
+        ("conv_dw", (x, dy), (x64, dy64)),
+    ):
+        wanted = getattr(reference, name)(*double, g)
+        for path in (im2col, minimal):
+            value = getattr(path, name)(*single, g)
+            assert value.dtype == np.float32
+            error = relative_error(value, wanted)
+            assert error < FLOAT32_ERROR, f"{path.__name__}.{name}: {error}"
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kernel, stride, padding", [(4, 2, 1), (3, 1, "same"), (5, 3, 1)])
+def test_public_functions_keep_dtype_and_inputs(dtype, kernel, stride, padding):
+    g = geometry(8, kernel, stride, padding)
+    for channels in (3, cpu.LEAST_CHANNELS):
+        arrays = random_triple(1, g, dtype, n=2, channels=channels, filters=channels)
+        copies = [a.copy() for a in arrays]
+        x, w, dy = arrays
+        for a in arrays:
+            a.setflags(write=False)
+        assert kernels.conv(x, w, g).dtype == dtype
+        assert kernels.conv_dx(dy, w, g).dtype == dtype
+        assert kernels.conv_dw(x, dy, g).dtype == dtype
+        for a, copy in zip(arrays, copies, strict=True):
+            assert np.array_equal(a, copy)
+
+
+@pytest.mark.parametrize("kernel, padding", [(4, 1), (3, "same"), (8, "valid"), (1, 0)])
+def test_results_do_not_depend_on_memory_layout(kernel, padding):
+    stride = 2 if kernel == 4 else 1
+    g = geometry(8, kernel, stride, padding)
+    for path in paths(g):
+        x, w, dy = random_triple(2, g, n=3, channels=5, filters=4)
+        rough = [np.asfortranarray(a) for a in (x, w, dy)]
+        rough[0] = np.repeat(x, 2, axis=2)[:, :, ::2]
+        for name, a, b in (("conv", 0, 1), ("conv_dx", 2, 1), ("conv_dw", 0, 2)):
+            smooth = getattr(path, name)(*((x, w, dy)[i] for i in (a, b)), g)
+            result = getattr(path, name)(rough[a], rough[b], g)
+            np.testing.assert_allclose(result, smooth, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("path", [im2col, minimal])
+def test_chunks_change_nothing_and_repeat_bit_for_bit(path, monkeypatch):
+    g = geometry((9, 8), 4, 2, "same")
+    x, w, dy = random_triple(3, g, np.float32, n=7, channels=5, filters=6)
+    calls = [("conv", (x, w)), ("conv_dx", (dy, w)), ("conv_dw", (x, dy))]
+    whole = [getattr(path, name)(*arrays, g) for name, arrays in calls]
+    monkeypatch.setattr(workspace, "CHUNK_BYTES", 30_000)
+    for cores in (1, 2, 3):
+        monkeypatch.setattr(threads, "_blas", FixedCores(cores))
+        first = [getattr(path, name)(*arrays, g) for name, arrays in calls]
+        again = [getattr(path, name)(*arrays, g) for name, arrays in calls]
+        for a, b, c in zip(first, again, whole, strict=True):
+            assert np.array_equal(a, b)
+            assert relative_error(a, c) < 1e-6
+
+
+def test_results_are_not_workspaces():
+    g = geometry(8, 4, 2, 1)
+    for path in (im2col, minimal):
+        x, w, dy = random_triple(4, g, n=2)
+        first = path.conv(x, w, g), path.conv_dx(dy, w, g), path.conv_dw(x, dy, g)
+        kept = [a.copy() for a in first]
+        path.conv(-x, w, g), path.conv_dx(-dy, w, g), path.conv_dw(-x, dy, g)
+        for a, b in zip(first, kept, strict=True):
+            assert np.array_equal(a, b)
+
+
+def test_workspaces_do_not_grow_with_the_batch(monkeypatch):
+    monkeypatch.setattr(workspace, "CHUNK_BYTES", 2**19)
+    monkeypatch.setattr(threads, "_blas", FixedCores(1))
+    g = geometry(16, 4, 2, 1)
+    for path in (im2col, minimal):
+        held = []
+        for n in (64, 512):
+            workspace.release()
+            x, w, dy = random_triple(5, g, np.float32, n=n, channels=16, filters=16)
+            path.conv(x, w, g), path.conv_dx(dy, w, g), path.conv_dw(x, dy, g)
+            held.append(workspace.held_bytes())
+        assert held[1] <= 1.1 * held[0]
+    workspace.release()
+    assert workspace.held_bytes() == 0
+
+
+def test_an_error_in_any_thread_is_raised(monkeypatch):
+    monkeypatch.setattr(threads, "_blas", FixedCores(3))
+    done = []
+
+    def work(start, stop):
+        if stop == 9:
+            raise ArithmeticError("the last range")
+        done.append((start, stop))
+
+    with pytest.raises(ArithmeticError, match="the last range"):
+        threads.parallel(work, 9)
+    assert sorted(done) == [(0, 3), (3, 6)]
+
+
+class FixedCores:
+    """Stands in for the BLAS and its number of threads."""
+
+    def __init__(self, cores):
+        self.cores = cores
+
+    @contextlib.contextmanager
+    def single_threaded(self):
+        yield self.cores
+
+
+def test_blas_threads_are_as_before_after_each_call():
+    blas = threads._Blas()
+    if blas._get is None:
+        pytest.skip("NumPy's BLAS is not OpenBLAS")
+    before = blas._get()
+    blas._set(2)
+    try:
+        with blas.single_threaded() as cores:
+            assert (cores, blas._get()) == (2, 1)
+            with blas.single_threaded() as inner:
+                assert (inner, blas._get()) == (2, 1)
+            assert blas._get() == 1
+        assert blas._get() == 2
+    finally:
+        blas._set(before)
+
+
+def test_an_empty_batch():
+    g = geometry(8, 4, 2, 1)
+    x, w, dy = random_triple(6, g, n=1, channels=2, filters=3)
+    for path in (im2col, minimal):
+        assert path.conv(x[:0], w, g).shape == (0, 4, 4, 3)
+        assert path.conv_dx(dy[:0], w, g).shape == (0, 8, 8, 2)
+        assert not path.conv_dw(x[:0], dy[:0], g).any()
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda x, w, dy, g: kernels.conv(x[:, 1:], w, g), r"x has shape \(2, 7, 8, 3\)"),
+        (lambda x, w, dy, g: kernels.conv(x[0], w, g), "x has shape"),
+        (lambda x, w, dy, g: kernels.conv(x[..., 1:], w, g), "with C = 2"),
+        (lambda x, w, dy, g: kernels.conv(x, w[1:], g), "w has shape"),
+        (lambda x, w, dy, g: kernels.conv_dx(dy[..., 1:], w, g), "with K = 4"),
+        (lambda x, w, dy, g: kernels.conv_dx(dy[:, 1:], w, g), "dy has shape"),
+        (lambda x, w, dy, g: kernels.conv_dw(x, dy[1:], g), "x has 2 images and dy 1"),
+        (lambda x, w, dy, g: kernels.conv(x, w.astype(np.float32), g), "float64 and float32"),
+        (lambda x, w, dy, g: kernels.conv(x.astype(int), w.astype(int), g), "dtypes"),
+    ],
+)
+def test_errors_name_the_shape(call, words):
+    g = geometry(8, 4, 2, 1)
+    x, w, dy = random_triple(7, g, n=2, channels=3, filters=5)
+    with pytest.raises(ValueError, match=words):
+        call(x, w, dy, g)
