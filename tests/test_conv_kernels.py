@@ -5,8 +5,8 @@ import contextlib
 import numpy as np
 import pytest
 
-from minigan import kernels
-from minigan.kernels import cpu, filtering, geometry, im2col, minimal, reference, threads, workspace
+from minigan import kernels, threads
+from minigan.kernels import cpu, filtering, geometry, im2col, minimal, reference, workspace
 
 PADDINGS = ("same", "valid", 1, (1, 0), ((0, 2), (3, 1)))
 KERNELS = [  # kernel, stride

@@ -20,7 +20,7 @@ import numpy as np
 
 from ..arrays import get_array_module
 from . import workspace
-from .threads import parallel
+from ..threads import parallel
 
 
 def conv(x, w, geometry):

@@ -18,7 +18,7 @@ import numpy as np
 
 from . import workspace
 from .filtering import FILTERINGS
-from .threads import parallel
+from ..threads import parallel
 
 
 def applies(geometry):

@@ -1,4 +1,4 @@
-"""Share a batch out over the cores: each thread does the whole job for its images.
+"""Share work out over the cores: each thread does the whole job for its part.
 
 NumPy's element-wise operations run on one core, and its matrix products on all
 of them, each thread waiting for the slowest at the end of every product.  A
