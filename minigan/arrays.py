@@ -16,6 +16,7 @@ from .errors import UserError
 
 DEVICES = ("cpu", "gpu")
 FLOAT_TYPES = ("float32", "float64")
+NO_DEVICE = 100  # cudaErrorNoDevice: how CUDA counts zero devices
 
 
 def get_array_module(x):
@@ -52,10 +53,12 @@ def array_module(device):
     try:
         devices = runtime.getDeviceCount()
     except runtime.CUDARuntimeError as error:
-        raise UserError(
-            "no GPU: CuPy found no working NVIDIA driver; install one that nvidia-smi "
-            f"can talk to, or use --device cpu ({_first_line(error)})"
-        ) from error
+        if getattr(error, "status", None) != NO_DEVICE:
+            raise UserError(
+                "no GPU: CuPy found no working NVIDIA driver; install one that nvidia-smi "
+                f"can talk to, or use --device cpu ({_first_line(error)})"
+            ) from error
+        devices = 0
     if devices == 0:
         raise UserError(
             "no GPU: the driver lists no device; check nvidia-smi and "

@@ -179,9 +179,10 @@ class Terminal(io.StringIO):
 def test_progress_is_shown_on_a_terminal_alone_and_wiped(mirrors, monkeypatch, capsys):
     fetch(mirrors, a=["good"])
     assert capsys.readouterr() == ("", "")
-    monkeypatch.setattr(download.sys, "stderr", Terminal())
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
     fetch(mirrors, a=["good"])
-    shown = download.sys.stderr.getvalue()
+    shown = terminal.getvalue()
     assert "file.gz from 127.0.0.1" in shown and "0.1 MB (100%)" in shown
     lines = shown.split("\r")
     assert lines[-1] == "" and lines[-2].strip() == "" and len(lines[-2]) == len(lines[-3])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minigan.training.atomic import replacing
+from minigan.atomic import replacing
 from minigan.training.pictures import BACKGROUND, grid, save_gif, save_png, to_uint8
 from minigan.training.plot import COLOURS, _extremes, _moving_average, _ticks, loss_curve
 

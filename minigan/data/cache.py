@@ -1,8 +1,10 @@
-"""The user's cache directory, and writing a file there so that nobody ever reads half of it."""
+"""The user's cache directory: what minigan can make or fetch again."""
 
 import os
 import sys
 from pathlib import Path
+
+from ..atomic import replacing
 
 
 def cache_dir():
@@ -23,19 +25,6 @@ def cache_dir():
 
 
 def write(path, content):
-    """Write bytes to `path` all at once, making its folder; raises OSError.
-
-    Other processes see the old file or the new one, also when several write at a time: each
-    fills a temporary file of its own, which takes the name when it is safely on the disk.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}-{os.urandom(4).hex()}.part")
-    try:
-        with open(part, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except BaseException:                     # Ctrl-C too leaves nothing behind
-        part.unlink(missing_ok=True)
-        raise
+    """Write bytes to `path` all at once, as `replacing` does; raises OSError."""
+    with replacing(path) as file:
+        file.write(content)

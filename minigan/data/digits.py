@@ -9,57 +9,75 @@ the middle of 28 x 28) and draws it with a soft round pen:
 
 The Gaussian is separable, so a picture is one small matrix product.  Ink saturates, which gives
 solid strokes with soft edges.  The amount of ink, stroke width, size and slant, and how much
-they vary, were set to those of MNIST.
+they vary, were set to those of MNIST.  The page may have more pixels than 28 x 28: the curve
+stays what it is and is drawn finer.
 """
 
 import numpy as np
 
-from . import cache, glyphs
-from .dataset import Dataset
+from . import cache, colours, glyphs
+from .dataset import Dataset, check_limit
 
-SIDE = 28
+SIDE = 28          # of MNIST's page, whose pixel is the unit of all lengths below
 COUNTS = {"train": 20_000, "test": 4_000}
+MOST_BYTES = 250_000_000           # of pictures: a set of large ones has fewer
 
 VERSION = 1        # in the name of the cached file: raise it when any digit would change
-BLOCK = 500        # digits drawn at a time: their arrays stay in the processor's cache
+BLOCK = 500        # digits that share a generator of random numbers
+FEW = 20           # digits drawn at a time: their arrays stay in the processor's cache
 
 
-def load(*, split="train", seed=0):
-    """The built-in digits as a `Dataset`: 20,000 to train on, or 4,000 others for `"test"`.
+def load(*, split="train", seed=0, size=SIDE, channels=1, limit=None):
+    """The built-in digits as a `Dataset`, images uint8 (N, size, size, channels).
 
-    They are drawn once (about a second) and kept in the user's cache directory where that can
-    be written; a cached file that is damaged is drawn again.
+    20,000 to train on, or 4,000 others for `"test"`; fewer where they would take more than
+    250 MB.  channels: 1 is white on black; 3 is in colour, with the attribute `"Warm"` (`colours`).
+    limit: make the first so many only; raises UserError unless there are as many.
+
+    Those of MNIST's form are drawn once (about a second) and kept in the user's cache directory
+    where that can be written; a cached file that is damaged is drawn again.  Others are drawn
+    every time.
     """
-    count = COUNTS[split]
-    folder = cache.cache_dir()
-    path = folder and folder / f"digits-v{VERSION}-{split}-seed{seed}-{count}.npz"
-    kept = path and _read(path, count)
-    images, labels = kept or make_digits(count, split=split, seed=seed)
-    if path and not kept:
-        _keep(path, images, labels)
-    return Dataset(images, labels, "digits", f"built-in digits, {split} set, seed {seed}")
+    count = min(COUNTS[split], MOST_BYTES // (size * size * channels))
+    wanted = count if limit is None else limit
+    check_limit(wanted, count, "digits")
+    form = f"{size}x{size} {'grey' if channels == 1 else 'in colour'}"
+    source = f"built-in digits, {form}, {split} set, seed {seed}"
+    if (size, channels) == (SIDE, 1):
+        images, labels = (values[:wanted] for values in _kept_digits(count, split, seed))
+    else:
+        images, labels = make_digits(wanted, split=split, seed=seed, size=size)
+    attributes = {}
+    if channels == 3:
+        images, attributes["Warm"] = colours.paint(images, seed=[seed, list(COUNTS).index(split)])
+    return Dataset(images, labels, "digits", source, attributes=attributes)
 
 
-def make_digits(count, *, split="train", seed=0):
-    """Draw digits: images uint8 (count, 28, 28, 1), white on black, and labels int64 (count,).
+def make_digits(count, *, split="train", seed=0, size=SIDE):
+    """Draw digits: images uint8 (count, size, size, 1), white on black, labels int64 (count,).
 
     Every run of ten holds each class once, so the first n are as balanced as n allows.  Digit i
     depends on (seed, split, i) alone, not on `count` nor on threads.  Its bytes are the same for
     the same NumPy and kind of processor; another may round a few pixels to the next grey.
     """
     stream = list(COUNTS).index(split)
-    blocks = [_block(np.random.default_rng([seed, stream, i])) for i in range(-(-count // BLOCK))]
-    images, labels = (np.concatenate(parts)[:count] for parts in zip(*blocks))
+    images, labels = np.empty((count, size, size, 1), np.uint8), np.empty(count, np.int64)
+    for i, start in enumerate(range(0, count, BLOCK)):
+        drawn, classes = _block(np.random.default_rng([seed, stream, i]), size)
+        images[start:start + BLOCK] = drawn[:count - start]
+        labels[start:start + BLOCK] = classes[:count - start]
     return images, labels
 
 
-def _block(rng):
-    """Images uint8 (BLOCK, 28, 28, 1) and labels int64 (BLOCK,)."""
+def _block(rng, size):
+    """Images uint8 (BLOCK, size, size, 1) and labels int64 (BLOCK,)."""
     labels = rng.permuted(np.tile(np.arange(10), (BLOCK // 10, 1)), axis=1).ravel()
     radius = np.clip(rng.normal(1.27, .33, (BLOCK, 1)), .75, 2.2)     # of the pen, in pixels
     x, y, drawn = _write(labels, rng)
+    if size > 1.5 * SIDE:          # so sharp a pen would show the pieces as beads
+        x, y, drawn = _halved(x), _halved(y), drawn.repeat(2, axis=1)
     x, y, length = _place(x, y, drawn, radius, rng)
-    return _draw(x, y, length, radius, rng), labels
+    return _draw(x, y, length, radius, rng, size), labels
 
 
 def _write(labels, rng):
@@ -79,8 +97,15 @@ def _write(labels, rng):
     return np.cos(turn) * x - np.sin(turn) * y, np.sin(turn) * x + np.cos(turn) * y, drawn[way]
 
 
+def _halved(v):
+    """Points (BLOCK, n) with those half-way between them, (BLOCK, 2 n - 1)."""
+    finer = np.empty((len(v), 2 * v.shape[1] - 1))
+    finer[:, ::2], finer[:, 1::2] = v, (v[:, 1:] + v[:, :-1]) / 2
+    return finer
+
+
 def _place(x, y, drawn, radius, rng):
-    """The curve in pixels, as pieces: their middles x, y and lengths, (BLOCK, POINTS - 1)."""
+    """The curve in pixels, as pieces: their middles x, y and lengths, (BLOCK, pieces)."""
     size = np.maximum(np.ptp(x, axis=1), np.ptp(y, axis=1))[:, None]
     scale = (rng.normal(20.3, .5, (BLOCK, 1)) - 2 * radius) / size
     x, y = scale * x, scale * y
@@ -95,20 +120,39 @@ def _place(x, y, drawn, radius, rng):
     return centre(x), centre(y), length
 
 
-def _draw(x, y, length, radius, rng):
-    """Images uint8 (BLOCK, 28, 28, 1) of the pieces; the pen's ink is half gone at `radius`."""
-    spread = .4 + .28 * radius
+def _draw(x, y, length, radius, rng, size):
+    """Images uint8 (BLOCK, size, size, 1) of the pieces; half the pen's ink is gone at `radius`."""
+    pixel = SIDE / size
+    spread = .4 * pixel + .28 * radius
     black = .5 * np.exp(radius ** 2 / (2 * spread ** 2)) / (spread * np.sqrt(2 * np.pi))
     along = np.linspace(0, 2 * np.pi, x.shape[1]) + rng.uniform(0, 2 * np.pi, (BLOCK, 1))
     weight = black * length * (1 + .2 * np.sin(along))                # the hand presses unevenly
 
-    def touch(at):                                                    # -> (BLOCK, 28, pieces)
-        at, inverse = (v.astype(np.float32)[:, None] for v in (at, 1 / spread))
-        return np.exp(-.5 * ((np.arange(SIDE, dtype=np.float32)[:, None] - at) * inverse) ** 2)
+    middles = ((np.arange(size) + .5) * pixel - .5).astype(np.float32)
+    x, y, inverse, weight = (v.astype(np.float32)[:, None] for v in (x, y, 1 / spread, weight))
 
-    ink = touch(y) @ (touch(x) * weight.astype(np.float32)[:, None]).transpose(0, 2, 1)
-    grey = np.clip((ink - .1) / .9, 0, 1)             # no faint halo: MNIST's edges end sharply
-    return np.rint(255 * grey).astype(np.uint8)[..., None]
+    def touch(at, inverse):                                           # -> (..., size, pieces)
+        return np.exp(-.5 * ((middles[:, None] - at) * inverse) ** 2)
+
+    images = np.empty((BLOCK, size, size, 1), np.uint8)
+    for start in range(0, BLOCK, FEW):
+        few = slice(start, start + FEW)
+        columns = touch(x[few], inverse[few]) * weight[few]
+        ink = touch(y[few], inverse[few]) @ columns.transpose(0, 2, 1)
+        grey = np.clip((ink - .1) / .9, 0, 1)         # no faint halo: MNIST's edges end sharply
+        images[few, ..., 0] = np.rint(255 * grey)
+    return images
+
+
+def _kept_digits(count, split, seed):
+    """The digits of MNIST's form from the cache, where they are put if they are not there."""
+    folder = cache.cache_dir()
+    path = folder and folder / f"digits-v{VERSION}-{split}-seed{seed}-{count}.npz"
+    kept = path and _read(path, count)
+    images, labels = kept or make_digits(count, split=split, seed=seed)
+    if path and not kept:
+        _keep(path, images, labels)
+    return images, labels
 
 
 def _read(path, count):

@@ -7,8 +7,9 @@ when all have failed does `fetch` wait a little and go round again.
 """
 
 import math
-import sys
 import time
+
+from .status import StatusLine
 
 ROUNDS = 3                 # through the mirrors
 PAUSE = 0.5                # seconds before the second round, doubled before the third
@@ -60,7 +61,8 @@ def _get(url, limit, timeout):
         if size is not None and size > limit:
             raise ValueError(f"{size} bytes announced, at most {limit} expected")
         content, start = bytearray(), time.monotonic()
-        with _Progress(url, size) as progress:
+        what = f"{url.rsplit('/', 1)[-1]} from {_host(url)}"
+        with StatusLine() as status:
             while piece := response.read1(1 << 16):     # returns whatever has arrived
                 content += piece
                 if len(content) > limit:
@@ -68,7 +70,8 @@ def _get(url, limit, timeout):
                 elapsed = time.monotonic() - start
                 if elapsed > timeout and len(content) < SLOWEST * elapsed:
                     raise TimeoutError
-                progress.show(len(content))
+                share = f" ({len(content) / size:.0%})" if size else ""
+                status.show(f"{what}: {len(content) / 1e6:.1f} MB{share}")
     if size is not None and len(content) != size:
         raise ValueError(f"broke off after {len(content)} of {size} bytes")
     return bytes(content)
@@ -124,31 +127,3 @@ def _host(url):
     from urllib.parse import urlsplit
 
     return urlsplit(url).netloc
-
-
-class _Progress:
-    """One line on a terminal, rewritten as bytes arrive and wiped at the end; else nothing."""
-
-    def __init__(self, url, size):
-        self.what = f"{url.rsplit('/', 1)[-1]} from {_host(url)}"
-        self.size = size
-        self.line = ""
-        self.wanted = sys.stderr is not None and sys.stderr.isatty()
-
-    def show(self, received):
-        share = f" ({received / self.size:.0%})" if self.size else ""
-        line = f"{self.what}: {received / 1e6:.1f} MB{share}"
-        if self.wanted and line != self.line:
-            self._write(line)
-
-    def _write(self, line):
-        print("\r" + line.ljust(len(self.line)), end="", file=sys.stderr, flush=True)
-        self.line = line
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        if self.line:
-            self._write("")
-            print("\r", end="", file=sys.stderr, flush=True)

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from ..errors import UserError
-from . import cache, download, idx
+from . import idx, published
 from .dataset import Dataset
 
 MIRRORS = (
@@ -30,28 +30,19 @@ SPLITS = {"train": TRAIN, "test": TEST}
 LARGEST = 16 + 60_000 * idx.SIDE ** 2              # bytes of the longest file, unpacked
 
 
-class NotFoundError(UserError):
-    """MNIST is neither here nor to be had."""
-
-
 def load(*, notify, split="train", allow_download=True, patience=math.inf):
     """MNIST as a `Dataset`, from $MINIGAN_DATA, else the cache, else the mirrors.
 
     notify is called with a line when there is something to tell; patience bounds the seconds
     spent on mirrors that do not answer.  With $MINIGAN_OFFLINE set, nothing is downloaded.
-    Raises NotFoundError if MNIST cannot be had, UserError if $MINIGAN_DATA is not a folder or
-    the MNIST in it is damaged.
+    Raises published.NotFoundError if MNIST cannot be had, UserError if $MINIGAN_DATA is not a
+    folder or the MNIST in it is damaged.
     """
-    setting = os.environ.get("MINIGAN_DATA")
-    if setting:
-        folder = Path(os.path.expanduser(setting))
-        if not os.path.isdir(folder):
-            raise UserError(f"MINIGAN_DATA={setting}: no such folder: "
-                            "set it to the folder that holds your data, or unset it")
-        if _find(folder, _images_name(split)):
+    folder = published.user_folder()
+    if folder:
+        if holds(folder, split=split):
             return read(folder, split=split)
-        notify(f"MINIGAN_DATA={setting}: no MNIST {split} set in this folder, looking elsewhere")
-    allow_download = allow_download and os.environ.get("MINIGAN_OFFLINE", "0") in ("", "0")
+        notify(f"MINIGAN_DATA={folder}: no MNIST {split} set in this folder, looking elsewhere")
     return _published(split, notify, allow_download, patience)
 
 
@@ -78,6 +69,11 @@ def read(path, *, split="train"):
     return Dataset(images, labels, "mnist", f"IDX files, {images_path}")
 
 
+def holds(folder, *, split="train"):
+    """Whether `read` finds an images file in this folder."""
+    return _find(folder, _images_name(split)) is not None
+
+
 def _images_name(split):
     return next(iter(SPLITS[split]))
 
@@ -90,13 +86,7 @@ def _find(folder, name):
 
 def _file_in(folder, name):
     """The path of the IDX file `name`, spelt in any of the usual ways, or None."""
-    try:
-        present = set(os.listdir(folder))
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be read ({error.strerror}): "
-                        "make the folder readable") from error
+    present = published.list_names(folder)
     dotted = name.replace("-idx", ".idx")
     spellings = (name, dotted, f"{name}.gz", f"{dotted}.gz")
     return next((folder / spelling for spelling in spellings if spelling in present), None)
@@ -111,14 +101,15 @@ def _labels_beside(images_path):
 
 def _published(split, notify, allow_download, patience):
     """MNIST exactly as published, from the cache, where what is missing or damaged is replaced."""
-    folder = cache.cache_dir()
-    folder = folder and folder / "mnist"
+    folder = published.cache_folder("mnist")
     contents = []
     for name, digest in SPLITS[split].items():
         content = _cached(folder, name, digest)
         if content is None:
-            content = _fetched(folder, name, digest, allow_download, patience)
-            _keep(folder, name, content, notify)
+            content = published.fetch(
+                "MNIST", name, urls=[f"{mirror}{name}.gz" for mirror in MIRRORS],
+                accept=lambda content: _genuine(content, digest), limit=LARGEST, folder=folder,
+                notify=notify, allow_download=allow_download, patience=patience)
         contents.append(content)
     images, labels = (array(content, name) for array, content, name
                       in zip((idx.images, idx.labels), contents, SPLITS[split]))
@@ -142,30 +133,3 @@ def _cached(folder, name, digest):
         return path and _genuine(idx.read(path), digest)
     except ValueError:                             # a UserError too: all that is cured the same way
         return None
-
-
-def _fetched(folder, name, digest, allow_download, patience):
-    """The bytes of a file from the mirrors; NotFoundError if they cannot be had."""
-    problem = "downloading is switched off"
-    if allow_download:
-        try:
-            return download.fetch(
-                [f"{mirror}{name}.gz" for mirror in MIRRORS],
-                accept=lambda content: _genuine(content, digest), limit=LARGEST,
-                timeout=min(10, patience / 2), patience=patience)
-        except download.DownloadError as error:
-            problem = f"it cannot be downloaded ({error})"
-    raise NotFoundError(f"no MNIST in {folder or 'the cache'}, and {problem}: for MNIST give "
-                        "the folder of its IDX files, --data FOLDER or MINIGAN_DATA=FOLDER")
-
-
-def _keep(folder, name, content, notify):
-    """Put a downloaded file into the cache, if that can be written."""
-    if folder is None:
-        return
-    try:
-        cache.write(folder / name, content)
-        notify(f"downloaded {name} to {folder}")
-    except OSError as error:
-        notify(f"cannot keep {name} in {folder} ({error.strerror}): "
-               "it will be downloaded again next time")

@@ -5,7 +5,20 @@ It knows networks and optimizers as flat vectors and nothing of layers' insides.
 
 from .command import command
 from .latent import Latent
-from .options import integer, number, parse, parser
+from .options import channels, fraction, integer, number, parse, parser, summarize
+from .progress import Progress
 from .run import Run
 
-__all__ = ["Latent", "Run", "command", "integer", "number", "parse", "parser"]
+__all__ = [
+    "Latent",
+    "Progress",
+    "Run",
+    "channels",
+    "command",
+    "fraction",
+    "integer",
+    "number",
+    "parse",
+    "parser",
+    "summarize",
+]

@@ -10,18 +10,17 @@ Nothing is pickled: a file from a stranger can hold wrong numbers, but no code.
 """
 
 import json
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from .. import init, layers
 from ..arrays import get_array_module, to_host
+from ..atomic import replacing
 from ..errors import UserError
 from ..init import Initializer
 from ..layers import Layer
 from ..network import Sequential
-from .atomic import replacing
 
 FORMAT = "minigan checkpoint"
 VERSION = 1
@@ -32,15 +31,10 @@ def save(path, networks, optimizers=None, run=None):
     """Write a checkpoint, atomically: a failure leaves the old file as it was.
 
     networks: dict name -> Sequential.  optimizers: dict name -> Optimizer of the
-    network of that name.  run: anything JSON can hold, to come back from `read`.
+    network of that name.  run: anything JSON can hold, to come back as `Checkpoint.run`.
     Raises OSError if the file cannot be written.
     """
     optimizers = optimizers or {}
-    arrays = {}
-    for name, network in networks.items():
-        arrays |= {f"{name}/params": network.params, f"{name}/buffers": network.buffers}
-    for name, optimizer in optimizers.items():
-        arrays |= {_slot(name, slot): vector for slot, vector in optimizer.state.items()}
     description = {
         "format": FORMAT,
         "version": VERSION,
@@ -53,8 +47,18 @@ def save(path, networks, optimizers=None, run=None):
         np.savez(
             file,
             description=np.frombuffer(text, np.uint8),
-            **{name: to_host(array) for name, array in arrays.items()},
+            **{name: to_host(array) for name, array in state(networks, optimizers).items()},
         )
+
+
+def state(networks, optimizers):
+    """The arrays of a checkpoint: dict name -> vector, the live ones, on their device."""
+    arrays = {}
+    for name, network in networks.items():
+        arrays |= {f"{name}/params": network.params, f"{name}/buffers": network.buffers}
+    for name, optimizer in optimizers.items():
+        arrays |= {f"{name}/optimizer/{slot}": v for slot, v in optimizer.state.items()}
+    return arrays
 
 
 def load(path, custom=()):
@@ -96,8 +100,13 @@ class Checkpoint:
         """Rebuild the networks: dict name -> Sequential."""
         networks = {}
         for name, description in self.description["networks"].items():
-            networks[name] = rebuild(description, custom)
-            self._restore_network(name, networks[name])
+            try:
+                networks[name] = rebuild(description, custom)
+            except UserError:
+                raise
+            except (KeyError, TypeError, ValueError) as error:
+                raise UserError(f"{self.path}: cannot rebuild its {name}: {error}") from error
+        self._copy_into(networks, {})
         return networks
 
     def restore(self, networks, optimizers):
@@ -106,25 +115,20 @@ class Checkpoint:
             stored = self.description["networks"].get(name)
             if stored != json.loads(json.dumps(describe(network))):
                 raise UserError(f"{self.path} holds another {name} than this program builds")
-            self._restore_network(name, network)
         for name, optimizer in optimizers.items():
-            optimizer.t = self.description["optimizer_steps"][name]
-            for slot, vector in optimizer.state.items():
-                self._copy(_slot(name, slot), vector)
+            optimizer.t = self.description["optimizer_steps"].get(name, 0)
+        self._copy_into(networks, optimizers)
 
-    def _restore_network(self, name, network):
-        self._copy(f"{name}/params", network.params)
-        self._copy(f"{name}/buffers", network.buffers)
-
-    def _copy(self, name, vector):
-        stored = self.arrays.get(name)
-        if stored is None or stored.shape != vector.shape or stored.dtype != vector.dtype:
-            found = "nothing" if stored is None else f"{stored.dtype} {stored.shape}"
-            raise UserError(
-                f"{self.path} is damaged: {name} should be {vector.dtype} {vector.shape}, "
-                f"found {found}"
-            )
-        vector[...] = get_array_module(vector).asarray(stored)
+    def _copy_into(self, networks, optimizers):
+        for name, vector in state(networks, optimizers).items():
+            stored = self.arrays.get(name)
+            if stored is None or stored.shape != vector.shape or stored.dtype != vector.dtype:
+                found = "nothing" if stored is None else f"{stored.dtype} {stored.shape}"
+                raise UserError(
+                    f"{self.path} does not fit: {name} should be {vector.dtype} {vector.shape}, "
+                    f"found {found}"
+                )
+            vector[...] = get_array_module(vector).asarray(stored)
 
 
 def describe(value):
@@ -143,9 +147,12 @@ def describe(value):
 
 
 def rebuild(description, custom=()):
-    """The inverse of `describe`.  Raises UserError for a class it does not know."""
+    """The inverse of `describe`, with tuples for its lists.
+
+    Raises UserError for a class it does not know.
+    """
     if isinstance(description, list):
-        return [rebuild(item, custom) for item in description]
+        return tuple(rebuild(item, custom) for item in description)
     if not isinstance(description, dict):
         return description
     arguments = {name: rebuild(item, custom) for name, item in description.items()}
@@ -154,12 +161,8 @@ def rebuild(description, custom=()):
     own += [value for value in vars(init).values() if isinstance(value, type)]
     classes = {cls.__name__: cls for cls in (*own, Sequential, *custom)}
     if name not in classes:
-        raise UserError(f"unknown class {name!r}: give your own ones as load(path, custom=[{name}])")
+        raise UserError(f"unknown class {name!r}: give your own as load(path, custom=[{name}])")
     return classes[name](**arguments)
-
-
-def _slot(network, slot):
-    return f"{network}/optimizer/{slot}"
 
 
 def _read_arrays(path):
@@ -168,21 +171,22 @@ def _read_arrays(path):
         with open(path, "rb") as file:
             if file.read(len(ZIP_MAGIC)) != ZIP_MAGIC:
                 raise UserError(f"{path} is not a minigan checkpoint, or was cut off at its start")
-        with np.load(path, allow_pickle=False) as file:
-            return {name: np.asarray(file[name]) for name in file.files}
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as stored:
+                return {name: np.asarray(stored[name]) for name in stored.files}
+    except UserError:
+        raise
     except FileNotFoundError as error:
-        raise UserError(f"no checkpoint at {path}: a run writes one after each epoch") from error
+        raise UserError(
+            f"no checkpoint at {path}: a run writes one when it begins and after each epoch"
+        ) from error
     except OSError as error:
         raise UserError(f"cannot read checkpoint {path}: {error.strerror or error}") from error
-    except (zipfile.BadZipFile, EOFError, KeyError, NotImplementedError) as error:
-        raise UserError(
-            f"{path} is truncated or damaged ({error}): restore a copy, or start a new run"
-        ) from error
-    except ValueError as error:
-        if isinstance(error, UserError):
-            raise
+    except Exception as error:  # zipfile, zlib and NumPy have a dozen ways to refuse damage
         if "allow_pickle" in str(error):
             raise UserError(
                 f"{path} holds pickled Python objects, which could run any code: refused"
             ) from error
-        raise UserError(f"{path} is damaged: {error}") from error
+        raise UserError(
+            f"{path} is truncated or damaged ({error}): restore a copy, or start a new run"
+        ) from error

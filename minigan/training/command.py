@@ -1,29 +1,41 @@
 """How a command ends: a user's mistake is one line on stderr, never a traceback."""
 
+import os
 import sys
 from pathlib import Path
 
 from ..errors import RunFailed, UserError
 
 
-def command(main):
-    """Run main() as a program.
+def command(main, name=None):
+    """Run main() as a program, called `name` in messages (by default as its file).
 
     Exit code 2 for bad input (UserError) and for too little memory, 1 for a run
-    that cannot go on (RunFailed), 130 after a second Ctrl-C.  Any other exception is
-    a bug of ours and keeps its traceback.
+    that cannot go on (RunFailed), 130 after a second Ctrl-C, 141 if the reader of our
+    output has gone, as `head` does: the shells' codes for the two signals.  Any other
+    exception is a bug of ours and keeps its traceback.
     """
-    name = Path(sys.argv[0]).name
+    name = name or Path(sys.argv[0]).name
     try:
-        sys.exit(main())
+        try:
+            code = main()
+        finally:
+            print(end="", flush=True)  # here, where a closed pipe can still be handled
+        sys.exit(code)
     except UserError as error:
         _stop(f"{name}: error: {error}", 2)
     except RunFailed as error:
         _stop(f"{name}: {error}", 1)
     except MemoryError as error:
-        _stop(f"{name}: error: out of memory ({error}): try a smaller --batch-size", 2)
+        _stop(f"{name}: error: out of memory ({error}): ask for fewer images at a time", 2)
     except KeyboardInterrupt:
         _stop(f"{name}: interrupted", 130)
+    except BrokenPipeError:
+        # What is still buffered goes nowhere, or the interpreter's exit would complain.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(nowhere, stream.fileno())
+        sys.exit(141)
 
 
 def _stop(line, code):

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..atomic import replacing
 from ..errors import UserError
-from .atomic import replacing
 
 BUFFERED_ROWS = 1000
 

@@ -9,6 +9,22 @@ from pathlib import Path
 
 from ..errors import UserError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    import msvcrt
+
+    HELD = PermissionError
+
+    def _lock(file):
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+
+else:
+    HELD = BlockingIOError
+
+    def _lock(file):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
 
 @contextlib.contextmanager
 def locked(folder):
@@ -20,22 +36,10 @@ def locked(folder):
     with open(Path(folder) / ".lock", "a") as file:
         try:
             _lock(file)
-        except OSError as error:
+        except HELD as error:
             raise UserError(
                 f"another run is writing into {folder}: wait for it, or give another --out"
             ) from error
+        except OSError:
+            pass  # a file system that knows no locks: better unguarded than unusable
         yield
-
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    import msvcrt
-
-    def _lock(file):
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-
-else:
-
-    def _lock(file):
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -7,6 +7,7 @@ adds its own; `parse` reads it and brings in what a resumed run has stored.
 import argparse
 import os
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -18,7 +19,7 @@ CHECKPOINT = "checkpoint.npz"
 
 # A resumed run may change these; everything else is part of what it computes.
 # (--data may say the same pictures differently: the pictures themselves are compared.)
-FREE_ON_RESUME = {"out", "resume", "device", "data", "epochs", "steps"}
+FREE_ON_RESUME = {"out", "resume", "device", "data", "epochs", "steps", "sample_every"}
 
 
 class Parser(argparse.ArgumentParser):
@@ -28,27 +29,39 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {message}\n")
 
 
-def parser(description, *, name, epochs, batch_size):
+class Formatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
+    """Keeps the line breaks of a description, and tells the defaults where they tell something."""
+
+    def _get_help_string(self, action):
+        silent = action.default is None or action.default is False
+        return action.help if silent else super()._get_help_string(action)
+
+
+def parser(description, *, name, batch_size, epochs=None, steps=None):
     """The parser of an example with the options that all examples take.
 
-    description: text for --help.  name: the folder of its runs.  epochs, batch_size:
-    the defaults.
+    description: text for --help.  name: the folder of its runs.  batch_size, and epochs or
+    steps: the defaults.
     """
-    formatter = argparse.ArgumentDefaultsHelpFormatter
-    result = Parser(description=description, formatter_class=formatter)
+    result = Parser(description=description, formatter_class=Formatter)
     result.set_defaults(name=name)
     add = result.add_argument
     add("--device", choices=(*DEVICES, "auto"), default="cpu", help="where to train")
-    add("--data", default="auto", metavar="auto|mnist|digits|PATH",
-        help="training images; auto is MNIST if it can be had, else the built-in digits")
+    add("--data", default="auto", metavar="auto|mnist|cifar10|digits|PATH",
+        help="training images; auto is the example's own if they can be had, "
+             "else the built-in digits")
     add("--out", type=Path, metavar="DIR", help=f"folder for all results (default: runs/{name})")
     add("--epochs", type=integer(1), default=epochs, help="passes over the data")
-    add("--steps", type=integer(1), help="stop after this many steps in all (default: no limit)")
+    add("--steps", type=integer(1), default=steps, help="in all, whatever --epochs says")
     add("--batch-size", type=integer(1), default=batch_size, help="images a step")
     add("--seed", type=integer(0), default=0, help="of everything random")
     add("--limit", type=integer(1), help="use the first so many images only (default: all)")
     add("--resume", action="store_true", help="go on with the run in --out")
     add("--dtype", choices=FLOAT_TYPES, default="float32", help="precision of the arithmetic")
+    add("--width", type=number(0, 16), default=1.0, help="scales the channels of both networks")
+    add("--sample-every", type=integer(1), metavar="STEPS",
+        help="draw pictures this often, besides after each epoch")
+    add("--summary", action="store_true", help="print both networks and exit")
     return result
 
 
@@ -62,24 +75,48 @@ def parse(parser, argv=None):
     """
     argv = sys.argv[1:] if argv is None else argv
     options = parser.parse_args(argv)
+    if options.summary:
+        return options
+    given = _given(parser, argv)
     options.out = options.out or _default_folder(parser.get_default("name"), options.resume)
     path = options.out / CHECKPOINT
     if options.resume:
-        _bring_in(Checkpoint(path).run, options, _given(parser, argv), path)
-    elif path.exists():
+        _bring_in(Checkpoint(path).run, options, given, path)
+    elif os.path.exists(path):  # False too where the folder may not be looked into
         raise UserError(
             f"{options.out} holds a run already: add --resume to go on with it, "
             "or give another --out"
         )
-    options.command = shlex.join(["python", sys.argv[0], "--resume", "--out", str(options.out)])
+    if "epochs" in given and "steps" not in given:
+        options.steps = None  # a number that nobody asked for now would hide that of epochs
+    options.command = command_line(["python", sys.argv[0], "--resume", "--out", options.out])
     _check_folder(options.out)
     return options
 
 
 def configuration(options):
     """What of the options a checkpoint keeps, as JSON-ready data."""
-    left_out = ("out", "resume", "command", "name")
+    left_out = ("out", "resume", "command", "name", "summary")
     return {key: value for key, value in vars(options).items() if key not in left_out}
+
+
+def channels(options, *counts):
+    """Numbers of channels times --width, rounded, at least 1: a list."""
+    return [max(1, round(count * options.width)) for count in counts]
+
+
+def summarize(generator, discriminator, latent):
+    """Print both networks with the shapes and parameters of their layers, for --summary."""
+    codes = len(latent.classes)  # what conditional networks read behind z and behind the colours
+    *size, colours = generator.output_shape((latent.size + codes,))
+    print(generator.summary((latent.size + codes,)), end="\n\n")
+    print(discriminator.summary((*size, colours + codes)))
+
+
+def command_line(words):
+    """Words as one line to paste into a shell: of this system, and quoted where need be."""
+    join = subprocess.list2cmdline if os.name == "nt" else shlex.join
+    return join(map(str, words))
 
 
 def integer(low):
@@ -101,15 +138,28 @@ def number(low, high):
     """An argparse type: a number x with low < x <= high."""
 
     def convert(text):
-        try:
-            value = float(text)
-        except ValueError:
-            value = float("nan")
+        value = _float(text)
         if not low < value <= high:  # false for a NaN too
             raise argparse.ArgumentTypeError(f"{text!r} is not a number above {low} up to {high}")
         return value
 
     return convert
+
+
+def fraction(text):
+    """An argparse type: a number x with 0 <= x < 1, such as the betas of Adam."""
+    value = _float(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to below 1")
+    return value
+
+
+def _float(text):
+    """The number that `text` says, NaN where it says none."""
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
 
 
 def _given(parser, argv):
@@ -124,7 +174,7 @@ def _bring_in(run, options, given, path):
     """Take the stored options of a run, except those given now."""
     stored = run["options"] if isinstance(run, dict) and "options" in run else None
     if stored is None or run["name"] != options.name:
-        raise UserError(f"{path} was not written by this program: give the --out of one of its runs")
+        raise UserError(f"{path} was not written by this program: give --out of one of its runs")
     differing = [
         f"{key} is {stored[key]} there, {given[key]} here"
         for key in stored.keys() & given.keys() - FREE_ON_RESUME
@@ -136,15 +186,13 @@ def _bring_in(run, options, given, path):
         )
     for key in stored.keys() - given.keys():
         setattr(options, key, stored[key])
-    if "epochs" in given and "steps" not in given:
-        options.steps = None  # a limit of the first run would hide the new number of epochs
 
 
 def _default_folder(name, resume):
     """runs/NAME, or with a number where that is taken; the last one taken to resume."""
     number, folder = 1, Path("runs", name)
     last_taken = folder
-    while (folder / CHECKPOINT).exists():
+    while os.path.exists(folder / CHECKPOINT):
         last_taken, number = folder, number + 1
         folder = Path("runs", f"{name}-{number}")
     return last_taken if resume else folder

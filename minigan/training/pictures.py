@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .atomic import replacing
+from ..atomic import replacing
 
 BACKGROUND = 128  # neutral grey: distinct from the black and the white of digits
 SHEET_WIDTH = 450  # pixels a contact sheet aims at when it picks its own scale
@@ -106,7 +106,9 @@ def save_gif(path, frames, *, frame_ms=200, last_ms=2000, max_frames=60):
             append_images=pictures[1:],
             duration=[frame_ms] * (len(pictures) - 1) + [last_ms],
             loop=0,
-            optimize=True,
+            # Optimising would give every frame a palette of its own, which saves
+            # nothing here and which some readers, Pillow among them, mix up.
+            optimize=False,
         )
 
 

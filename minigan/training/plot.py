@@ -189,6 +189,7 @@ class _Panel:
         return found
 
     def _draw_legend(self, heading, off_scale):
+        """The heading above the left end of the panel, the entries from its right end on."""
         left, top, right, _ = self.box
         y, x = top - 18, right
         if off_scale:

@@ -69,9 +69,11 @@ class Progress:
 
     def note(self, line):
         """Print a line of its own; the bar goes on below it."""
-        self._write("\r" + line.ljust(self._shown_width) + "\n" if self._shown_width else line + "\n")
         if self._shown_width:
+            self._write("\r" + line.ljust(self._shown_width) + "\n")
             self._draw()
+        else:
+            self._write(line + "\n")
 
     def close(self):
         """Show the last state and end the line.  A second call does nothing."""
@@ -119,7 +121,7 @@ class Progress:
         return GAP.join(texts)
 
     def _bar(self, size):
-        filled = int(size * self._share())
+        filled = self._done(size)
         return self._full * filled + self._empty * (size - filled)
 
     def _fields(self):
@@ -127,7 +129,7 @@ class Progress:
         epochs = math.ceil(self.total_steps / self.steps_per_epoch)
         epoch = min((max(self._step, 1) - 1) // self.steps_per_epoch + 1, epochs)
         fields = [
-            (0, f"{int(100 * self._share()):3d}%"),
+            (0, f"{self._done(100):3d}%"),
             (3, f"epoch {epoch}/{epochs}"),
             (7, f"step {self._step}/{self.total_steps}"),
             (1, self._time_field()),
@@ -137,8 +139,11 @@ class Progress:
         fields.append((6, f"{self.batch_size * self._speed():.0f} images/s"))
         return fields
 
-    def _share(self):
-        return min(self._step / self.total_steps, 1.0) if self.total_steps else 1.0
+    def _done(self, whole):
+        """The part of `whole` that is done, rounded down: 100 % means done."""
+        if self._step >= self.total_steps:
+            return whole
+        return whole * self._step // self.total_steps
 
     def _time_field(self):
         if self._step >= self.total_steps:

@@ -2,15 +2,16 @@
 
 An example keeps its training step in sight and lets the run do the rest:
 
-    run = Run(options, dataset, {"generator": (G, opt_g), ...}, latent=Latent(100))
+    networks, optimizers = {"generator": G, ...}, {"generator": opt_g, ...}
+    run = Run(options, dataset, networks, optimizers, latent=Latent(100))
     for real in run:
         z = run.draw_latent("D step")
         ...                                      # the training step
         run.log(d_loss=d_loss, g_loss=g_loss)
 
-Between two steps the run notices Ctrl-C; after every epoch it writes pictures,
-history, loss curve and checkpoint, in this order: the checkpoint is what resume
-starts from, so whatever a kill leaves behind it is simply written again.
+Between two steps the run notices Ctrl-C; at the start and after every epoch it writes
+pictures, history, loss curve and checkpoint, in this order: the checkpoint is what
+resume starts from, so whatever a kill leaves behind it is simply written again.
 """
 
 import contextlib
@@ -24,36 +25,42 @@ import numpy as np
 
 from .. import random
 from ..arrays import array_module, resolve_device, to_host
+from ..atomic import replacing
+from ..condition import one_hot
 from ..errors import RunFailed, UserError
 from ..version import __version__
 from . import pictures
-from .atomic import replacing
-from .checkpoint import Checkpoint, save
+from .checkpoint import Checkpoint, save, state
 from .history import History
 from .lock import locked
-from .options import CHECKPOINT, configuration
+from .options import CHECKPOINT, command_line, configuration
 from .plot import loss_curve
 from .progress import Progress
 
+CONFIG, HISTORY, LOSSES, GIF = "config.json", "history.csv", "losses.png", "samples.gif"
+SHEETS = "samples"  # the folder of the sheets, epoch_000.png, step_000100.png and so on
 SAMPLES = 16  # pictures on a sheet
+CLASS_GAP = 6  # pixels between the sheets of two classes
 READ_EVERY = 50  # steps between two readings of the losses from a GPU: each one waits for it
 
 
 class Run:
     """A training run in the folder `options.out`.
 
-    options: of `training.parse`.  dataset: images uint8 (N, H, W, C), name, source.
+    options: of `training.parse`.  dataset: images uint8 (N, H, W, C), name, source; labels
+    too where the latent has classes.
     networks: dict name -> Sequential, "generator" among them.  optimizers: dict of
     the same names.  latent: the `Latent` of the generator.  value_range: of the
     generator's images; the real ones are scaled to it.
 
     Iterating yields one batch of real images a step, (batch, H, W, C) on the device,
     in a new random order every epoch.  What the last whole batch of an epoch leaves
-    over comes at another place in the next.
+    over comes at another place in the next.  Where the latent has classes, it yields
+    (images, codes), the second one-hot (batch, classes).
 
-    Raises UserError for a device that is not there, a batch larger than the data, a
-    checkpoint that does not fit, a folder that cannot be written or is in use;
-    RunFailed where a loss is not finite.
+    Raises UserError for a device that is not there, a batch larger than the data, data
+    without the labels it takes, a checkpoint that does not fit, a folder that cannot be
+    written or is in use; RunFailed where a loss is not finite.
     """
 
     def __init__(self, options, dataset, networks, optimizers, *, latent, value_range=(-1.0, 1.0)):
@@ -66,18 +73,20 @@ class Run:
             raise UserError(f"--batch-size {self.batch_size} is above the {count} images there are")
         self.steps_per_epoch = count // self.batch_size
         self.total_steps = options.steps or options.epochs * self.steps_per_epoch
-
-        self.step = 0  # steps done
-        if options.resume:
-            self._restore(Checkpoint(self.folder / CHECKPOINT))
         self.device = resolve_device(options.device)
         self.xp = array_module(self.device)
         for part in (*networks.values(), *optimizers.values()):
             part.to(self.device)
         self.images = self.xp.asarray(dataset.images)
+        self.labels = self._checked_labels() if latent.classes else None
 
+        self.step = 0  # steps done
+        self._saved_step = None  # that of the checkpoint on the disk
+        self._data = _fingerprint(dataset, labels=bool(latent.classes))
+        self._configuration = configuration(options)
+        if options.data == "auto":  # what it was today, tomorrow's resume must find again
+            self._configuration["data"] = dataset.name
         self._pending = {}  # step -> what `log` was given, and nobody has read yet
-        self._saved_step = self.step if options.resume else None
         self._history = None  # opened with the first values, which name its columns
         self._progress = None
         self._order_epoch = None  # the epoch whose shuffle is at hand
@@ -85,7 +94,9 @@ class Run:
     # What the training step uses.
 
     def __iter__(self):
-        with self._saving_errors(), locked(self.folder), _Interrupts() as interrupts:
+        # NumPy's warnings of an overflow add nothing: losses and results are checked.
+        quiet = np.errstate(all="ignore")
+        with self._saving_errors(), locked(self.folder), _Interrupts() as interrupts, quiet:
             self._begin()
             while self.step < self.total_steps:
                 for network in self.networks.values():
@@ -98,6 +109,8 @@ class Run:
                     self._interrupted(interrupts.signal)
                 if self.step % self.steps_per_epoch == 0 or self.step == self.total_steps:
                     self._save()
+                elif self.options.sample_every and self.step % self.options.sample_every == 0:
+                    self._save_samples(f"step_{self.step:06d}")
             self._finish()
 
     def address(self, where):
@@ -116,26 +129,16 @@ class Run:
 
     # The parts of a run, in the order in which they happen.
 
-    def _restore(self, checkpoint):
-        run = checkpoint.run
-        data = _fingerprint(self.dataset)
-        if run["data"] != data:
-            raise UserError(
-                f"cannot resume {checkpoint.path} with other data: "
-                f"{run['data']['name']} ({run['data']['count']} images) there, "
-                f"{data['name']} ({data['count']} images) here"
-                + (", of the same size but with other pixels" * (run["data"]["count"] == data["count"]))
-            )
-        checkpoint.restore(self.networks, self.optimizers)
-        self.step = run["step"]
-
     def _begin(self):
-        config = configuration(self.options) | {
+        self._remove_leftovers()
+        if self.options.resume:
+            self._restore(Checkpoint(self.folder / CHECKPOINT))
+        config = self._configuration | {
             "data_source": self.dataset.source,
             "version": __version__,
             "parameters": {name: network.param_count for name, network in self.networks.items()},
         }
-        with replacing(self.folder / "config.json") as file:
+        with replacing(self.folder / CONFIG) as file:
             file.write(json.dumps(config, indent=2).encode() + b"\n")
         sizes = ", ".join(f"{name} {net.param_count:,}" for name, net in self.networks.items())
         self._progress = Progress(
@@ -147,12 +150,39 @@ class Run:
         note = self._progress.note
         note(f"data: {len(self.images):,} images {self.dataset.name}, {self.dataset.source}")
         note(f"parameters: {sizes}; {self.device}, {self.options.dtype}; results in {self.folder}")
-        if self.step == 0:
-            self._save_samples()
-        elif self.step >= self.total_steps:
-            note(f"nothing left to do: the run is at step {self.step}; give more --epochs")
-        else:
+        if not self.options.resume:
+            self._save()
+        elif self.step < self.total_steps:
             note(f"resuming after step {self.step:,} of {self.total_steps:,}")
+        else:
+            note(f"nothing left to do after step {self.step:,}: give more --epochs or --steps")
+
+    def _remove_leftovers(self):
+        """Remove the temporary files of runs that were killed while they wrote."""
+        for name in (CONFIG, HISTORY, LOSSES, GIF, CHECKPOINT, f"{SHEETS}/*.png"):
+            path = self.folder / name
+            for leftover in path.parent.glob(f".{path.name}.*.tmp"):
+                leftover.unlink()
+
+    def _restore(self, checkpoint):
+        run, here = checkpoint.run, self._data
+        if run["data"] != here:
+            there = run["data"]
+            pixels = ", but with other pixels or labels" * (there["shape"] == here["shape"])
+            raise UserError(
+                f"cannot resume {checkpoint.path} with other data: {there['count']} images "
+                f"{there['name']} there, {here['count']} images {here['name']} here{pixels}"
+            )
+        if self.total_steps < run["step"]:
+            raise UserError(
+                f"cannot resume {checkpoint.path} up to step {self.total_steps}: it is at step "
+                f"{run['step']} already; give more --epochs or --steps"
+            )
+        checkpoint.restore(self.networks, self.optimizers)
+        self.step = self._saved_step = run["step"]
+        path = self.folder / HISTORY
+        if path.exists():
+            History(path, list(History.read(path))[2:]).truncate(self.step)
 
     def _real_batch(self):
         epoch, batch = divmod(self.step, self.steps_per_epoch)
@@ -161,12 +191,33 @@ class Run:
                 len(self.images), seed=self.options.seed, where="shuffle", step=epoch
             )
             self._order, self._order_epoch = self.xp.asarray(order), epoch
-        chosen = self._order[batch * self.batch_size : (batch + 1) * self.batch_size]
+        chosen = self._order[batch * self.batch_size :][: self.batch_size]
+        real = self.real_images(chosen)
+        if self.labels is None:
+            return real
+        classes = len(self.latent.classes)
+        return real, one_hot(self.labels[chosen], classes, dtype=self.options.dtype)
+
+    def real_images(self, chosen):
+        """Images of the data, (n, H, W, C) on the device, in the generator's range.
+
+        chosen: a slice, or indices (n,) on the device.
+        """
         low, high = self.value_range
         images = self.images[chosen].astype(self.options.dtype)
         images *= (high - low) / 255
         images += low
         return images
+
+    def _checked_labels(self):
+        """The labels (N,) on the device, each a number of a class."""
+        labels, classes = self.dataset.labels, len(self.latent.classes)
+        if labels is None or labels.min() < 0 or labels.max() >= classes:
+            found = "none" if labels is None else f"{labels.min()} to {labels.max()}"
+            raise UserError(
+                f"--data {self.options.data}: wanted are labels 0 to {classes - 1}, found {found}"
+            )
+        return self.xp.asarray(labels)
 
     def _read_losses(self):
         """Fetch the values logged since the last time, check them and write them down."""
@@ -177,7 +228,7 @@ class Run:
         names = list(next(iter(pending.values())))
         rows = [xp.stack([xp.asarray(row[name]) for name in names]) for row in pending.values()]
         if self._history is None:
-            self._history = History(self.folder / "history.csv", names)
+            self._history = History(self.folder / HISTORY, names)
             self._history.truncate(min(pending) - 1)
         for step, row in zip(pending, to_host(xp.stack(rows))):
             values = dict(zip(names, row))
@@ -189,16 +240,16 @@ class Run:
     def _save(self):
         """Write all that an epoch leaves; the checkpoint last."""
         self._read_losses()
-        for network in self.networks.values():
-            if not bool(self.xp.isfinite(network.params).all()):
+        for array in state(self.networks, self.optimizers).values():
+            if not bool(self.xp.isfinite(array).all()):
                 self._fail_not_finite(self.step, {})
-        self._save_samples()
+        self._save_samples(f"epoch_{self._epoch:03d}")
         if self._history is not None:
-            loss_curve(self.folder / "losses.png", self._history.columns())
+            loss_curve(self.folder / LOSSES, self._history.columns())
         run = {
             "name": self.options.name,
-            "options": configuration(self.options),
-            "data": _fingerprint(self.dataset),
+            "options": self._configuration,
+            "data": self._data,
             "latent": vars(self.latent),
             "value_range": list(self.value_range),
             "step": self.step,
@@ -206,27 +257,49 @@ class Run:
         save(self.folder / CHECKPOINT, self.networks, self.optimizers, run)
         self._saved_step = self.step
 
-    def _save_samples(self):
-        """One sheet of pictures: the same z every time, the generator in evaluation mode."""
+    def _save_samples(self, name):
+        """A sheet of pictures of the same z every time; of each class one, where there are any."""
         z = self.latent.draw(
             SAMPLES, seed=self.options.seed, where="samples", dtype=self.options.dtype, xp=self.xp
         )
+        if self.latent.classes:
+            sheets = [
+                self._sheet(self.latent.labelled(z, self.xp.full(SAMPLES, k)), scale=1)
+                for k in range(len(self.latent.classes))
+            ]
+            sheet = pictures.grid(np.stack(sheets), gap=CLASS_GAP)
+        else:
+            sheet = self._sheet(z)
+        pictures.save_png(self.folder / SHEETS / f"{name}.png", sheet)
+
+    def _sheet(self, z, scale=None):
+        """A contact sheet, uint8 (H, W, C); the generator runs in evaluation mode."""
         images, _ = self.networks["generator"].forward(z, train=False)
-        sheet = pictures.grid(pictures.to_uint8(to_host(images), self.value_range))
-        epoch = math.ceil(self.step / self.steps_per_epoch)
-        pictures.save_png(self.folder / "samples" / f"epoch_{epoch:03d}.png", sheet)
+        return pictures.grid(pictures.to_uint8(to_host(images), self.value_range), scale=scale)
 
     def _save_gif(self):
-        frames = sorted((self.folder / "samples").glob("epoch_*.png"))
-        pictures.save_gif(self.folder / "samples.gif", frames)
+        # No more than this run's own: the folder may hold pictures of a run that went further.
+        names = {e * self.steps_per_epoch: f"epoch_{e:03d}" for e in range(self._epoch + 1)}
+        if every := self.options.sample_every:
+            names = {s: f"step_{s:06d}" for s in range(every, self.step, every)} | names
+        paths = [self.folder / SHEETS / f"{names[step]}.png" for step in sorted(names)]
+        if sheets := [path for path in paths if path.exists()]:
+            pictures.save_gif(self.folder / GIF, sheets)
+
+    @property
+    def _epoch(self):
+        """The epoch of the last step, from 1; 0 before the first step."""
+        return math.ceil(self.step / self.steps_per_epoch)
 
     def _finish(self):
         self._save_gif()
         self._progress.close()
-        print(
-            f"done: {self.folder / 'samples.gif'}, losses.png, history.csv; more pictures: "
-            f"python -m minigan sample {self.folder / CHECKPOINT} --out more.png"
-        )
+        checkpoint = self.folder / CHECKPOINT
+        sample = ["python", "-m", "minigan", "sample", checkpoint, "--out", "more.png"]
+        if self.latent.classes:
+            sample += ["--label", self.latent.classes[-1]]
+        print(f"done: {self.folder / GIF}, {LOSSES}, {HISTORY}; more pictures: "
+              f"{command_line(sample)}")
 
     def _interrupted(self, signal_number):
         self._save()
@@ -236,20 +309,25 @@ class Run:
         raise SystemExit(128 + signal_number)
 
     def _fail_not_finite(self, step, values):
-        losses = [f"{name} is {value}" for name, value in values.items() if not np.isfinite(value)]
-        tensors = [
-            f"{name} {tensor} ({what})"
-            for name, network in self.networks.items()
-            for tensor, *pair in network.named_tensors()
-            for what, array in zip(("parameter", "gradient"), pair)
-            if not bool(self.xp.isfinite(array).all())
-        ]
-        first = f"first tensor that is not finite: {tensors[0]}" if tensors else "all tensors finite"
+        if self._history is not None:
+            self._history.flush()
         self._progress.close()
+        losses = [f"{name} is {value}" for name, value in values.items() if not np.isfinite(value)]
+        where = next((name for name, array in self._tensors() if not self.xp.isfinite(array).all()),
+                     None)
         raise RunFailed(
-            f"step {step}: {', '.join(losses) or 'parameters are not finite'}; {first}; "
-            f"{self._last_good()}; a lower learning rate may help"
+            f"step {step}: {', '.join(losses) or 'the result is not finite'}; "
+            + (f"first tensor that is not finite: {where}" if where else "all tensors are finite")
+            + f"; {self._last_good()}; a lower learning rate may help"
         )
+
+    def _tensors(self):
+        """Yields (name, array) of everything that training writes, the finest names first."""
+        for name, network in self.networks.items():
+            for tensor, param, grad in network.named_tensors():
+                yield f"{name} {tensor} (parameter)", param
+                yield f"{name} {tensor} (gradient)", grad
+        yield from state(self.networks, self.optimizers).items()
 
     def _last_good(self):
         if self._saved_step is None:
@@ -261,10 +339,16 @@ class Run:
         """Turn a failure to write (disk full, folder gone) into one line."""
         try:
             yield
+        except BrokenPipeError:
+            raise  # not a file: somebody stopped reading what we print
         except OSError as error:
+            if self._progress is not None:
+                with contextlib.suppress(OSError):  # it may be what cannot be written
+                    self._progress.close()
+            go_on = "" if self._saved_step is None else f"; go on with: {self.options.command}"
             raise UserError(
                 f"cannot write {error.filename or self.folder}: {error.strerror or error}; "
-                f"{self._last_good()}; go on with: {self.options.command}"
+                f"{self._last_good()}{go_on}"
             ) from error
 
 
@@ -295,11 +379,14 @@ class _Interrupts:
         self.signal = number
 
 
-def _fingerprint(dataset):
-    """What tells one set of pictures from another, as JSON-ready data."""
+def _fingerprint(dataset, labels):
+    """What tells one set of pictures (and labels) from another, as JSON-ready data."""
+    crc32 = zlib.crc32(np.ascontiguousarray(dataset.images))
+    if labels:
+        crc32 = zlib.crc32(np.ascontiguousarray(dataset.labels), crc32)
     return {
         "name": dataset.name,
         "count": len(dataset.images),
         "shape": list(dataset.images.shape[1:]),
-        "crc32": zlib.crc32(np.ascontiguousarray(dataset.images)),
+        "crc32": crc32,
     }

@@ -1,0 +1,202 @@
+"""CIFAR-10: 60,000 photographs of 32 x 32 pixels, in ten classes.
+
+Krizhevsky, "Learning multiple layers of features from tiny images", 2009.  The binary version
+has 50,000 of them in five batches to train on and a sixth batch to test.  A batch is records of
+3,073 bytes: the label, then the red, the green and the blue plane, each row by row.
+"""
+
+import contextlib
+import math
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import UserError
+from . import folder, idx, published
+from .dataset import Dataset
+
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer",
+           "dog", "frog", "horse", "ship", "truck")
+BATCHES = {"train": tuple(f"data_batch_{i}.bin" for i in range(1, 6)), "test": ("test_batch.bin",)}
+SIDE = 32
+RECORD = 1 + 3 * SIDE ** 2
+
+ARCHIVE = "cifar-10-binary.tar.gz"
+ARCHIVE_SIZE = 170_052_171
+LARGEST_UNPACKED = 200_000_000     # bytes of the archive without its compression, and a few more
+ARCHIVE_SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
+MIRRORS = ("https://www.cs.toronto.edu/~kriz/", "https://cave.cs.toronto.edu/kriz/")
+PLACES = (".", "cifar10", "cifar-10-batches-bin", "cifar10/cifar-10-batches-bin")
+FIX = "copy or download the file again"
+
+
+def load(*, notify, split="train", classes=None, allow_download=True, patience=math.inf):
+    """CIFAR-10 as a `Dataset`, from $MINIGAN_DATA, else the cache, else the mirrors (170 MB).
+
+    classes: names or numbers of those to keep, all by default.  Labels number them in this
+    order: images uint8 (N, 32, 32, 3), labels int64 (N,), 5,000 of each class to train on and
+    1,000 to test.  notify, allow_download, patience: as of `mnist.load`.
+
+    Raises published.NotFoundError if CIFAR-10 cannot be had, UserError if $MINIGAN_DATA is not
+    a folder, the CIFAR-10 in it is damaged or there is no such class.
+    """
+    mine = published.user_folder()
+    if mine:
+        if holds(mine, split=split, classes=classes):
+            return read(mine, notify=notify, split=split, classes=classes)
+        notify(f"MINIGAN_DATA={mine}: no CIFAR-10 {split} set in this folder, looking elsewhere")
+    content = _published(notify, allow_download, patience)
+    return _chosen(_unpacked(content, ARCHIVE, split), split, classes, notify,
+                   f"CIFAR-10 {split} set, as published")
+
+
+def read(path, *, notify, split="train", classes=None):
+    """The CIFAR-10 at `path` as a `Dataset`; classes as of `load`.
+
+    path: the binary version's archive, or a folder that holds its batches or the archive, itself
+    or in `cifar10/` or `cifar-10-batches-bin/`.  A folder may instead hold picture files, in a
+    sub-folder for each class called as the class, itself (if `classes` are given) or in
+    `cifar10/`.  Raises UserError.
+    """
+    path = Path(path)
+    place = _find(path, split, classes) if os.path.isdir(path) else path
+    if place is None:
+        raise UserError(f"{path}: no {BATCHES[split][0]} and no {ARCHIVE} in this folder, its "
+                        "cifar10/ or its cifar-10-batches-bin/: give the folder of CIFAR-10's "
+                        "binary version")
+    if not os.path.isdir(place):
+        batches = _unpacked(_content(place), place, split)
+    elif any(name in published.list_names(place) for name in BATCHES[split]):
+        batches = ((place / name, _content(place / name)) for name in BATCHES[split]
+                   if os.path.exists(place / name))
+    else:
+        names = None if classes is None else [CLASSES[number] for number in _numbers(classes)]
+        pictures = folder.load(place, size=SIDE, channels=3, notify=notify, classes=names)
+        return replace(pictures, name="cifar10")
+    return _chosen(batches, split, classes, notify, f"CIFAR-10 {split} set, {place}")
+
+
+def holds(path, *, split="train", classes=None):
+    """Whether `read` finds CIFAR-10 in this folder."""
+    return _find(path, split, classes) is not None
+
+
+def _find(path, split, classes):
+    """The archive, or the folder of the batches or classes, in a data folder; or None."""
+    for place in (path / place for place in PLACES):
+        names = published.list_names(place)
+        if any(name in names for name in BATCHES[split]):
+            return place
+        if ARCHIVE in names:
+            return place / ARCHIVE
+    if split == "train":
+        if any(name in CLASSES for name in published.list_names(path / "cifar10")):
+            return path / "cifar10"
+        names = published.list_names(path)
+        if classes is not None and all(CLASSES[number] in names for number in _numbers(classes)):
+            return path
+    return None
+
+
+def _numbers(classes):
+    """The numbers of classes given by name or number, one or several."""
+    numbers = []
+    for name in (classes,) if isinstance(classes, (str, int)) else classes:
+        if name in CLASSES:
+            numbers.append(CLASSES.index(name))
+        elif name in range(10):
+            numbers.append(int(name))
+        else:
+            raise UserError(f"no class {name!r} in CIFAR-10: "
+                            f"give one of {', '.join(CLASSES)}, or 0 to 9")
+    return numbers
+
+
+def _chosen(batches, split, classes, notify, source):
+    """The `Dataset` of the chosen classes from (where, content) of the batches there are."""
+    numbers = list(range(10)) if classes is None else _numbers(classes)
+    new = np.full(10, -1)                                    # label in the file -> label here
+    new[numbers] = np.arange(len(numbers))
+    images, labels, present = [], [], []
+    for where, content in batches:
+        records = _records(content, where)
+        label = new[records[:, 0]]
+        planes = records[label >= 0, 1:].reshape(-1, 3, SIDE, SIDE)
+        images.append(np.ascontiguousarray(planes.transpose(0, 2, 3, 1)))
+        labels.append(label[label >= 0])
+        present.append(Path(where).name)
+    missing = [name for name in BATCHES[split] if name not in present]
+    if missing:
+        notify(f"CIFAR-10: going on without {', '.join(missing)}")
+    names = tuple(CLASSES[number] for number in numbers)
+    images = np.concatenate(images)
+    if len(images) == 0:
+        raise UserError(f"{source}: no pictures of class {', '.join(names)} in it")
+    return Dataset(images, np.concatenate(labels), "cifar10", source, classes=names)
+
+
+def _records(content, where):
+    """uint8 (N, 3073), N >= 1, of the batch `where`; UserError if it is not one."""
+    if not content:
+        raise UserError(f"{where}: empty, expected a batch of CIFAR-10: {FIX}")
+    if len(content) % RECORD:
+        raise UserError(f"{where}: truncated, or no batch of CIFAR-10: {len(content)} bytes are "
+                        f"not a whole number of {RECORD}-byte records: {FIX}")
+    records = np.frombuffer(content, np.uint8).reshape(-1, RECORD)
+    if records[:, 0].max() > 9:
+        at = int(np.argmax(records[:, 0] > 9))
+        raise UserError(f"{where}: label {records[at, 0]} of picture {at}, expected 0 to 9: "
+                        "give a batch of CIFAR-10's binary version")
+    return records
+
+
+def _content(path):
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}): "
+                        "make it a readable file") from error
+
+
+def _unpacked(content, where, split):
+    """(where, content) of the split's batches in the archive `where`, in their order."""
+    import io
+    import tarfile
+
+    batches = {}
+    try:
+        unpacked = io.BytesIO(idx.unpack(content, most=LARGEST_UNPACKED))
+        with tarfile.open(fileobj=unpacked, mode="r:") as archive:
+            for member in archive:
+                name = member.name.rpartition("/")[2]
+                if member.isfile() and name in BATCHES[split]:
+                    batches[name] = archive.extractfile(member).read()
+    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+        raise UserError(f"{where}: damaged or no archive ({error}): {FIX}") from error
+    if not batches:
+        raise UserError(f"{where}: no {BATCHES[split][0]} in this archive: "
+                        "give the binary version of CIFAR-10")
+    return [(f"{where}/{name}", batches[name]) for name in BATCHES[split] if name in batches]
+
+
+def _published(notify, allow_download, patience):
+    """The archive exactly as published, from the cache or a mirror."""
+    kept = published.cache_folder("cifar10")
+    if kept:
+        with contextlib.suppress(OSError, ValueError):       # missing or damaged: fetched again
+            return _genuine((kept / ARCHIVE).read_bytes())
+    return published.fetch(
+        "CIFAR-10", ARCHIVE, urls=[f"{mirror}{ARCHIVE}" for mirror in MIRRORS],
+        accept=_genuine, limit=ARCHIVE_SIZE, folder=kept, notify=notify,
+        allow_download=allow_download, patience=patience)
+
+
+def _genuine(content):
+    """The archive's bytes, if they are the published ones; else ValueError."""
+    import hashlib
+
+    if hashlib.sha256(content).hexdigest() != ARCHIVE_SHA256:
+        raise ValueError("not the published file (SHA-256 differs)")
+    return content

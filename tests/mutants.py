@@ -1,0 +1,421 @@
+"""Faults, as edits of one line or two, that our checks must catch.
+
+The first part reintroduces what was found in other hand-written engines, the second what
+is easily written by mistake in this one.  `test_mutations.py` makes them and runs the
+checks.  What other engines got wrong in parts that minigan does not have yet joins with
+them: up-sampling, convolution (shapes only, `col2im`), the gradient penalty (one epsilon,
+one norm or one optimizer step too many, the root of 0).
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A fault.
+
+    name: what is wrong.  edits: (file, text, new text); the text occurs once in the file.
+    checks: tests, of which one must fail.  fails_with: the exception with which it does.
+    """
+
+    name: str
+    edits: tuple
+    checks: tuple
+    fails_with: str = "AssertionError"
+
+
+def mutant(name, file, old, new, *checks, more=(), fails_with="AssertionError"):
+    """A Mutant; more: further edits, for a fault that takes two."""
+    return Mutant(name, ((file, old, new), *more), checks, fails_with)
+
+
+ACTIVATION, BASE, DENSE = (f"minigan/layers/{name}.py" for name in ("activation", "base", "dense"))
+DROPOUT, NORM = "minigan/layers/dropout.py", "minigan/layers/norm.py"
+NETWORK, RANDOM, RUN = "minigan/network.py", "minigan/random.py", "minigan/training/run.py"
+ARRAYS, FUNCTIONS, LOSSES = "minigan/arrays.py", "minigan/functions.py", "minigan/losses.py"
+GRADCHECK, OPTIM = "minigan/gradcheck.py", "minigan/optim.py"
+CHECKPOINT = "minigan/training/checkpoint.py"
+EXAMPLE = "examples/mnist_gan.py"
+
+STEP = "test_training_step.py"
+D_STEP = f"{STEP}::TestModes::test_d_step"
+G_STEP = f"{STEP}::TestModes::test_g_step"
+TOUCHES = f"{STEP}::TestWhatAStepTouches"
+RUN_AROUND = f"{STEP}::TestTheRunAroundIt"
+REPORTED = f"{STEP}::test_reported_values"
+EPOCHS = "test_run.py::test_every_epoch_shows_each_image_at_most_once_in_a_new_order"
+PICTURES = "test_run.py::test_samples_show_the_same_z_in_evaluation_mode"
+RESUME = "test_run.py::test_a_run_in_legs_is_the_run_in_one_go"
+GRADIENTS = "test_layers.py::test_gradients_on_vectors_and_images"
+NOT_MUTATED = "test_layers.py::test_nothing_is_mutated_and_the_dtype_is_kept"
+ACCUMULATE = "test_layers.py::test_gradients_accumulate_and_freeze"
+DROPOUT_TEST = "test_layers.py::test_dropout_is_inverted_and_addressed"
+BY_HAND = "test_layers.py::test_batchnorm_by_hand"
+NESTED = "test_network.py::test_gradients_and_second_order_of_nested_networks"
+FORMULA = "test_optim.py::test_against_the_formula"
+BCE = "test_losses.py::test_bce_on_logits_and_on_probabilities"
+NOT_BLIND = "test_values.py::TestTheNumericCheckIsNotBlind"
+NO_GPU = "test_strict_array_module.py::TestNoGPU"
+
+SEEN_ELSEWHERE = [
+    mutant(
+        "G never trains: its gradient is zeroed after its backward", EXAMPLE,
+        "    G.zero_grad()\n    G.backward(dfake, g_cache, inputs=False)\n",
+        "    G.backward(dfake, g_cache, inputs=False)\n    G.zero_grad()\n",
+        f"{TOUCHES}::test_both_networks_learn",
+    ),
+    mutant(
+        "G's gradient skips D", EXAMPLE,
+        "dfake = D.backward(dlogits, d_cache, params=False)",
+        "dfake = dlogits[:, :, None, None] + 0 * fake",
+        G_STEP,
+    ),
+    mutant(
+        "two flipped signs that cancel: a loss gradient and Adam", LOSSES,
+        "    return loss, dlogits / logits.size",
+        "    return loss, -dlogits / logits.size",
+        BCE,
+        more=((
+            OPTIM,
+            "(1 - self.b1**self.t)\n        p -= scratch",
+            "(1 - self.b1**self.t)\n        p += scratch",
+        ),),
+    ),
+    mutant(
+        "double backward of Tanh without its f'' term", ACTIVATION,
+        "return dx_bar * slope, dx_bar * dy * slope * (-2 * y)",
+        "return dx_bar * slope, None",
+        GRADIENTS,
+    ),
+    mutant(
+        "double backward of Sigmoid without its f'' term", ACTIVATION,
+        "return dx_bar * slope, dx_bar * dy * slope * (1 - 2 * y)",
+        "return dx_bar * slope, None",
+        GRADIENTS,
+    ),
+    mutant(
+        "softmax backward is only the Jacobian's diagonal", LOSSES,
+        "(xp.exp(log_p) * t.sum(axis=-1, keepdims=True) - t) / len(logits)",
+        "(xp.exp(log_p) - 1) * t / len(logits)",
+        "test_losses.py::test_two_class_softmax_is_the_logistic_loss",
+        "test_losses.py::test_softmax_cross_entropy_of_classes_and_of_probabilities",
+    ),
+    mutant(
+        "BatchNorm in evaluation mode goes back by the batch's formula", NORM,
+        "        return g * self.scale\n",
+        "        h, n = self.h, len(g)\n"
+        "        return (g - g.sum(axis=0) / n - h * (g * h).sum(axis=0) / n) * self.scale\n",
+        f"{D_STEP}[D evaluated]",
+    ),
+    mutant(
+        "BatchNorm of images reduces over the batch only", NORM,
+        "BatchStatistics(x, self.other_axes(x), self.eps)",
+        "BatchStatistics(x, (0,), self.eps)",
+        "test_values.py::test_batchnorm_normalises_each_feature",
+        more=((NORM, "latest.reshape(-1)", "latest.reshape(-1, self.features).mean(axis=0)"),),
+    ),
+    mutant(
+        "the numeric check sums the output: blind to BatchNorm", GRADCHECK,
+        "    dy = xp.asarray(rng.standard_normal(y.shape))\n",
+        "    dy = xp.asarray(np.ones(y.shape))\n",
+        f"{NOT_BLIND}::test_a_batchnorm_without_gradient",
+    ),
+    mutant(
+        "BCE from log(sigmoid(x))", LOSSES,
+        "loss = (softplus(logits) - t * logits).mean()",
+        "xp, p = get_array_module(logits), sigmoid(logits)\n"
+        "    loss = -(t * xp.log(p) + (1 - t) * xp.log(1 - p)).mean()",
+        "test_losses.py::test_finite_in_float32_at_extreme_logits",
+        fails_with="RuntimeWarning",  # the log of 0, of which the tests make an error
+    ),
+    mutant(
+        "Adam corrects its bias with b1 in place of b1^t", OPTIM,
+        "(1 - self.b1**self.t)", "(1 - self.b1)", FORMULA,
+    ),
+    mutant(
+        "D's weights move between the forward and the backward of G's step", EXAMPLE,
+        "cache, inputs=False)\n    opt_d.step()\n", "cache, inputs=False)\n",
+        G_STEP,
+        more=((
+            EXAMPLE,
+            "    dfake = D.backward",
+            "    opt_d.step()\n    dfake = D.backward",
+        ),),
+    ),
+    mutant(
+        "Dropout is not inverted", DROPOUT,
+        "result *= 1 / random.kept_share(1 - self.rate)", "pass", DROPOUT_TEST,
+    ),
+    mutant(
+        "Dropout draws another mask on the way back", DROPOUT,
+        "return self._masked(dy, cache) if inputs else None",
+        "return self.forward(dy)[0] if inputs else None",
+        D_STEP,
+    ),
+    mutant(
+        "backward updates the weights", DENSE,
+        "            self.weight_grad += rows(x).T @ rows(dy)\n",
+        "            self.weight_grad += rows(x).T @ rows(dy)\n"
+        "            self.weight -= 1e-3 * self.weight_grad\n",
+        NOT_MUTATED,
+    ),
+    mutant(
+        "backward writes into the caller's gradient", ACTIVATION,
+        "return dy * (cache > 0) if inputs else None",
+        "dy *= cache > 0\n        return dy if inputs else None",
+        NOT_MUTATED,
+        fails_with="ValueError",  # the check hands out read-only arrays
+    ),
+    mutant(
+        "backward writes into its cache", ACTIVATION,
+        "        y = cache\n        return dy * (1 - y * y) if inputs else None",
+        "        y = cache\n        y *= y\n        return dy * (1 - y) if inputs else None",
+        NOT_MUTATED,
+    ),
+    mutant(
+        "float64 leaks in through an array made without dtype", ACTIVATION,
+        "xp.multiply(y > 0, 1 - self.slope, dtype=y.dtype)",
+        "xp.multiply(y > 0, 1 - self.slope)",
+        NOT_MUTATED,
+    ),
+    mutant(
+        "pictures of a run are drawn in training mode", RUN,
+        '["generator"].forward(z, train=False)', '["generator"].forward(z)',
+        PICTURES,
+    ),
+    mutant(
+        "samples are drawn in training mode", "minigan/__main__.py",
+        "train=False)[0]", "train=True)[0]",
+        f"{RUN_AROUND}::test_a_sample_does_not_depend_on_the_others",
+    ),
+    mutant(
+        "a ragged last batch", RUN,
+        "self.steps_per_epoch = count // self.batch_size",
+        "self.steps_per_epoch = -(-count // self.batch_size)",
+        EPOCHS,
+    ),
+    mutant(
+        "the data is never shuffled", RUN,
+        "self._order, self._order_epoch = self.xp.asarray(order), epoch",
+        "self._order, self._order_epoch = self.xp.arange(len(order)), epoch",
+        EPOCHS,
+    ),
+    mutant(
+        "the same first batch for ever", RUN,
+        "self._order[batch * self.batch_size :", "self._order[0 * batch :",
+        EPOCHS,
+    ),
+    mutant(
+        "one order for every epoch", RUN,
+        'where="shuffle", step=epoch', 'where="shuffle", step=0',
+        EPOCHS,
+    ),
+    mutant(
+        "a checkpoint without the optimizer's state", CHECKPOINT,
+        "self._copy_into(networks, optimizers)", "self._copy_into(networks, {})",
+        RESUME,
+    ),
+    mutant(
+        "a checkpoint without the optimizer's step", CHECKPOINT,
+        'optimizer.t = self.description["optimizer_steps"].get(name, 0)', "optimizer.t = 0",
+        RESUME,
+    ),
+    mutant(
+        "a checkpoint without moving averages", CHECKPOINT,
+        'f"{name}/buffers": network.buffers', 'f"{name}/buffers": 0 * network.buffers',
+        PICTURES,
+    ),
+    mutant(
+        "a resumed run starts with the data and the noise of step 0", RUN,
+        'self.step = self._saved_step = run["step"]', 'self._saved_step = run["step"]',
+        RESUME,
+    ),
+    mutant(
+        "CuPy is imported with the package wherever it is installed", ARRAYS,
+        "import numpy as np\n",
+        "import numpy as np\n\ntry:\n    import cupy\nexcept ImportError:\n    cupy = np\n",
+        f"{NO_GPU}::test_importing_minigan_leaves_cupy_alone",
+    ),
+]  # fmt: skip
+
+OF_OUR_OWN = [
+    # Dense
+    mutant(
+        "Dense: backward reshapes the weight where it should transpose", DENSE,
+        "return dy @ self.weight.T if inputs else None",
+        "return dy @ self.weight.reshape(self.outputs, self.inputs) if inputs else None",
+        GRADIENTS,
+    ),
+    mutant(
+        "Dense: no bias gradient", DENSE,
+        "self.bias_grad += rows(dy).sum(axis=0)", "self.bias_grad += 0", GRADIENTS,
+    ),
+    mutant(
+        "Dense: the bias gradient is divided by the batch once more", DENSE,
+        "rows(dy).sum(axis=0)", "rows(dy).mean(axis=0)", GRADIENTS,
+    ),
+    mutant(
+        "Dense: the gradient is set, not added to", DENSE,
+        "self.weight_grad += rows(x).T @ rows(dy)",
+        "self.weight_grad[...] = rows(x).T @ rows(dy)",
+        ACCUMULATE,
+    ),
+    mutant("Dense: params=False is ignored", DENSE, "if params:", "if True:",
+           f"{TOUCHES}::test_g_step_leaves_d_alone"),
+    mutant(
+        "Dense: double backward with the wrong sign", DENSE,
+        "self.weight_grad += rows(dx_bar).T", "self.weight_grad -= rows(dx_bar).T", GRADIENTS,
+    ),
+    # Activations
+    mutant("ReLU: the gradient passes everywhere", ACTIVATION,
+           "return dy * (cache > 0)", "return dy * (cache >= 0)", GRADIENTS),
+    mutant("LeakyReLU: forward has its slope on the wrong side", ACTIVATION,
+           "xp.maximum(x, y, out=y)", "xp.minimum(x, y, out=y)", GRADIENTS),
+    mutant("LeakyReLU: backward has its slope on the wrong side", ACTIVATION,
+           "xp.multiply(y > 0", "xp.multiply(y < 0", GRADIENTS),
+    mutant(
+        "LeakyReLU: both have", ACTIVATION, "xp.maximum(x, y, out=y)", "xp.minimum(x, y, out=y)",
+        "test_values.py::test_functions_without_parameters",
+        more=((ACTIVATION, "xp.multiply(y > 0", "xp.multiply(y < 0"),),
+    ),
+    mutant("Tanh: 1 - y for 1 - y^2", ACTIVATION,
+           "dy * (1 - y * y)", "dy * (1 - y)", GRADIENTS),
+    mutant("Sigmoid: 1 - y for y (1 - y)", ACTIVATION,
+           "dy * y * (1 - y)", "dy * (1 - y)", GRADIENTS),
+    # Normalisation
+    mutant("normalisation: backward forgets the mean of g", NORM,
+           "        dx -= self.average(g)\n", "", GRADIENTS),
+    mutant("normalisation: backward forgets the variance's part", NORM,
+           "dx = self.h * -self.average(g * self.h)", "dx = 0 * self.h", GRADIENTS),
+    mutant("normalisation: eps outside the root", NORM,
+           "sqrt(self.variance + eps)", "sqrt(self.variance) + eps", GRADIENTS),
+    mutant("normalisation: eps outside the root in evaluation mode", NORM,
+           "sqrt(variance + eps)", "sqrt(variance) + eps",
+           "test_values.py::test_batchnorm_normalises_each_feature"),
+    mutant("normalisation: double backward forgets the scale's part", NORM,
+           "self.backward(q) - scale * h * self.average(u * dx)", "self.backward(q)", GRADIENTS),
+    mutant("normalisation: double backward forgets gamma's gradient", NORM,
+           "self.gamma_grad += (dy * g_bar)", "self.gamma_grad += 0 * (dy * g_bar)", GRADIENTS),
+    mutant("BatchNorm: momentum the other way round", NORM,
+           "moving *= self.momentum", "moving *= 1 - self.momentum", BY_HAND,
+           more=((NORM, "moving += (1 - self.momentum)", "moving += self.momentum"),)),
+    mutant("BatchNorm: batch statistics in evaluation mode", NORM,
+           "if not train:", "if False:", BY_HAND),
+    mutant("BatchNorm: evaluation moves the averages", NORM,
+           "        if not train:\n",
+           "        self.moving_mean += 1e-3\n        if not train:\n", BY_HAND),
+    mutant("LayerNorm: statistics over the batch", NORM,
+           "tuple(range(-len(self.shape), 0))", "(0,)",
+           "test_values.py::test_layernorm_normalises_each_sample"),
+    # Dropout
+    mutant("Dropout: one mask for all steps", DROPOUT,
+           "step=self.step, call=", "step=0, call=", DROPOUT_TEST),
+    mutant("Dropout: one mask for all passes of a step", DROPOUT,
+           "self.calls += 1", "pass", DROPOUT_TEST),
+    mutant("Dropout: the rate is the share to keep", DROPOUT,
+           "keep = 1 - self.rate", "keep = self.rate", DROPOUT_TEST),
+    mutant("Dropout: on in evaluation mode", DROPOUT,
+           "if not (train or self.always) or self.rate == 0:", "if self.rate == 0:", DROPOUT_TEST),
+    # Sequential
+    mutant("Sequential: x_bar is dropped", NETWORK, "if x_bar is not None:", "if False:", NESTED),
+    mutant("Sequential: the second sweep leaves the parameters out", NETWORK,
+           "below = layer.backward(below, layer_cache)",
+           "below = layer.backward(below, layer_cache, params=False)", NESTED),
+    mutant("Sequential: params=False does not reach the layers", NETWORK,
+           "None:\n                dy = layer.backward(dy, cache[index], params, wanted)",
+           "None:\n                dy = layer.backward(dy, cache[index], True, wanted)",
+           f"{TOUCHES}::test_g_step_leaves_d_alone"),
+    mutant("Sequential: the layers' tensors are copies", NETWORK,
+           "layer.bind(params[at:end],", "layer.bind(params[at:end].copy(),",
+           "test_network.py::test_tensors_are_views_of_one_vector"),
+    mutant("Sequential: begin_step does not reach the layers", NETWORK,
+           "layer.begin_step(step)", "pass",
+           "test_network.py::test_clone_is_equal_and_independent",
+           RESUME),
+    # Losses
+    mutant("BCE: divided by the batch twice", LOSSES,
+           "return loss, dlogits / logits.size", "return loss, dlogits / logits.size / len(logits)",
+           BCE),
+    mutant("BCE: not divided by the batch", LOSSES,
+           "return loss, dlogits / logits.size", "return loss, dlogits",
+           "test_layers.py::test_every_gradient_and_second_derivative"),
+    mutant("BCE: sigmoid(x) - t cancels in the tails", LOSSES,
+           "(1 - t) * sigmoid(logits) - t * sigmoid(-logits)", "sigmoid(logits) - t",
+           "test_values.py::test_the_tails_keep_all_their_digits"),
+    mutant("softplus overflows", FUNCTIONS,
+           "xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))", "xp.log1p(xp.exp(x))",
+           "test_losses.py::test_finite_in_float32_at_extreme_logits",
+           fails_with="RuntimeWarning"),
+    mutant("a target of another shape is broadcast", LOSSES,
+           "if target.shape != scores.shape:", "if target.size != scores.size:",
+           "test_losses.py::test_targets_that_would_broadcast_are_refused",
+           fails_with="Failed"),  # pytest's word for an exception that did not come
+    mutant("hinge: the margin on the other side", LOSSES,
+           "active = margin > 0", "active = margin < 0", "test_losses.py::test_scores"),
+    mutant("minimax: the gradient's sign", LOSSES,
+           "-sigmoid(logits) / logits.size", "sigmoid(logits) / logits.size",
+           f"{STEP}::TestLosses::test_g_step[minimax]"),
+    mutant("least squares: the gradient of the loss without its 1/2", LOSSES,
+           "error / scores.size", "2 * error / scores.size",
+           f"{STEP}::TestLosses::test_d_step[least squares]"),
+    mutant("a loss waits for the GPU", LOSSES,
+           "loss = (softplus(logits) - t * logits).mean()",
+           "loss = float((softplus(logits) - t * logits).mean())",
+           "test_strict_array_module.py::test_losses_agree_with_numpy"),
+    # Optimizers
+    mutant("Adam: no bias correction", OPTIM,
+           "self.lr * root / (1 - self.b1**self.t)", "self.lr * root", FORMULA),
+    mutant("Adam: v decays with b1", OPTIM, "v *= self.b2", "v *= self.b1", FORMULA),
+    mutant("Adam: eps inside the correction", OPTIM,
+           "scratch += self.eps * root", "scratch += self.eps", FORMULA),
+    mutant("RMSProp: eps inside the root", OPTIM,
+           "xp.sqrt(s, out=scratch)\n        scratch += self.eps",
+           "xp.sqrt(s + self.eps, out=scratch)", FORMULA),
+    mutant("SGD: momentum acts on the gradient", OPTIM,
+           "        velocity += g\n", "        g += velocity\n        velocity[...] = g\n",
+           FORMULA),
+    mutant("optimizers: steps are not counted", OPTIM, "self.t += 1", "self.t = 1", FORMULA),
+    mutant("optimizers: the last block is left out", OPTIM,
+           "-(-size // block)", "size // block", FORMULA),
+    # The training step
+    mutant("D also trains on G's loss", EXAMPLE,
+           "D.backward(dlogits, d_cache, params=False)", "D.backward(dlogits, d_cache)",
+           f"{TOUCHES}::test_g_step_leaves_d_alone"),
+    mutant("D's gradients pile up from step to step", EXAMPLE,
+           "    D.zero_grad()\n", "", f"{TOUCHES}::test_gradients_do_not_pile_up"),
+    mutant("D learns that generated images are real", EXAMPLE,
+           "bce_with_logits(logits[n:], 0.0)", "bce_with_logits(logits[n:], 1.0)", REPORTED),
+    mutant("D's loss is that of the real images alone", EXAMPLE,
+           "d_loss=real_loss + fake_loss", "d_loss=real_loss", D_STEP),
+    mutant("D's gradient is that of the real images alone", EXAMPLE,
+           "D.backward(xp.concatenate([d_real, d_fake])",
+           "D.backward(xp.concatenate([d_real, 0 * d_fake])", D_STEP),
+    mutant("G helps D", EXAMPLE,
+           "non_saturating(fake_logits)", "bce_with_logits(fake_logits, 0.0)", REPORTED),
+    mutant("G's step judges the noise of D's step", EXAMPLE,
+           "G.forward(z_g)", "G.forward(z_d)", REPORTED),
+    # Randomness
+    mutant("random numbers do not depend on the step", RANDOM,
+           "words = (int(seed), zlib.crc32(where.encode()), int(step), int(call))\n    return",
+           "words = (int(seed), zlib.crc32(where.encode()), 0, int(call))\n    return",
+           "test_random.py::test_an_address_gives_the_same_numbers_always"),
+    mutant("the same noise in every step of a run", RUN,
+           "where=where, step=self.step)", "where=where, step=0)",
+           f"{RUN_AROUND}::test_every_z_is_new"),
+    mutant("masks on the GPU do not depend on the step", RANDOM,
+           "int(step), int(call))\n        key", "0, int(call))\n        key",
+           "test_strict_array_module.py::TestDropout::test_keep_mask_is_addressed"),
+    mutant("initial weights do not depend on the layer", BASE,
+           'random.generator(self.seed, f"{self.where}/{name}")',
+           "random.generator(self.seed, name)",
+           "test_network.py::test_layers_of_one_network_draw_different_weights"),
+    # The numeric check itself
+    mutant("the numeric check lets NaN pass", GRADCHECK,
+           "all(error <= TOLERANCE for", "all(not error > TOLERANCE for",
+           f"{NOT_BLIND}::test_an_error_that_is_not_a_number"),
+    mutant("the numeric check is too kind", GRADCHECK,
+           "\nTOLERANCE = 1e-7", "\nTOLERANCE = 1e-5",
+           f"{NOT_BLIND}::test_an_error_of_one_in_a_million"),
+]  # fmt: skip
+
+MUTANTS = SEEN_ELSEWHERE + OF_OUR_OWN

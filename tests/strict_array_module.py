@@ -1,0 +1,277 @@
+"""A strict stand-in for CuPy, so that the GPU's rules can be checked without a GPU.
+
+    monkeypatch.setitem(sys.modules, "cupy", strict_array_module)
+
+NumPy does the arithmetic.  What this module adds is refusal: where CuPy (14) differs
+from NumPy it does as CuPy does, and where CuPy would copy between host and device
+without a word it raises TypeError, since such a copy costs more than the arithmetic.
+It has the functions that the engine uses and no others, so a new one is noticed: it
+must exist in CuPy, and is then added here.
+
+`host_traffic` lists what crossed between host and device: "upload", and the reads, each
+of which waits until the GPU has finished: "get", "float", "bool".
+"""
+
+import operator
+import types
+
+import numpy as np
+
+host_traffic = []
+
+
+class ndarray:
+    """An array in "device memory", which is a NumPy array that nobody else sees."""
+
+    __module__ = "cupy"  # by which minigan finds the module of an array
+    __hash__ = None
+
+    # NumPy's functions and operators leave it alone: np.exp(x) is refused (CuPy would
+    # hand it to cupy.exp), host_array * x comes to our __rmul__ and is refused there.
+    __array_ufunc__ = None
+
+    def __init__(self, memory):
+        self._memory = np.asarray(memory)
+
+    def __array__(self, *args, **kwargs):
+        # cupy/_core/core.pyx: never an implicit copy to the host.
+        raise TypeError(
+            "Implicit conversion to a NumPy array is not allowed. "
+            "Please use `.get()` to construct a NumPy array explicitly."
+        )
+
+    # Reads, each of which waits for the GPU (core.pyx: int, float and bool call get).
+
+    def get(self):
+        host_traffic.append("get")
+        return self._memory.copy()
+
+    def __float__(self):
+        host_traffic.append("float")
+        return float(self._memory)
+
+    def __bool__(self):
+        host_traffic.append("bool")
+        return bool(self._memory)
+
+    # Shape and dtype; cupy's dtypes are NumPy's.
+
+    shape = property(lambda self: self._memory.shape)
+    ndim = property(lambda self: self._memory.ndim)
+    size = property(lambda self: self._memory.size)
+    dtype = property(lambda self: self._memory.dtype)
+    T = property(lambda self: ndarray(self._memory.T))
+
+    def __len__(self):
+        return len(self._memory)
+
+    def reshape(self, *shape):
+        return ndarray(self._memory.reshape(*shape))
+
+    def astype(self, dtype, copy=True):
+        return self if not copy and dtype == self.dtype else ndarray(self._memory.astype(dtype))
+
+    def copy(self):
+        return ndarray(self._memory.copy())
+
+    def fill(self, value):
+        self._memory.fill(_scalar(value))
+
+    # Indices: integers, slices, ..., None and integer device arrays.  CuPy also takes host
+    # arrays, which it uploads, and boolean ones, for which it reads a count: both refused.
+
+    def __getitem__(self, key):
+        key = _indices(key)
+        if not any(item is ... for item in key):
+            key = (*key, ...)  # NumPy then gives a 0-d view in place of a scalar, as CuPy does
+        return ndarray(self._memory[key])
+
+    def __setitem__(self, key, value):
+        self._memory[_indices(key)] = _operand(value)
+
+    # Reductions: a 0-d array where NumPy returns a scalar.
+
+    def sum(self, axis=None, keepdims=False):
+        return ndarray(self._memory.sum(axis=axis, keepdims=keepdims))
+
+    def mean(self, axis=None, keepdims=False):
+        return ndarray(self._memory.mean(axis=axis, keepdims=keepdims))
+
+    def max(self, axis=None, keepdims=False):
+        return ndarray(self._memory.max(axis=axis, keepdims=keepdims))
+
+    def all(self, axis=None, keepdims=False):
+        return ndarray(self._memory.all(axis=axis, keepdims=keepdims))
+
+
+def _add_operators():
+    def binary(function):
+        return lambda self, other: ndarray(function(self._memory, _operand(other)))
+
+    def reflected(function):
+        return lambda self, other: ndarray(function(_operand(other), self._memory))
+
+    def in_place(function):
+        def apply(self, other):
+            function(self._memory, _operand(other))
+            return self
+
+        return apply
+
+    for name in ("add", "sub", "mul", "truediv", "matmul", "xor", "rshift"):
+        setattr(ndarray, f"__{name}__", binary(getattr(operator, name)))
+        setattr(ndarray, f"__r{name}__", reflected(getattr(operator, name)))
+        setattr(ndarray, f"__i{name}__", in_place(getattr(operator, f"i{name}")))
+    for name in ("lt", "le", "gt", "ge", "eq", "ne"):
+        setattr(ndarray, f"__{name}__", binary(getattr(operator, name)))
+    ndarray.__neg__ = lambda self: ndarray(-self._memory)
+
+
+def _operand(value):
+    """The NumPy value of an operand; cupy/_core/_kernel.pyx refuses all but these types.
+
+    Python numbers take the array's dtype, NumPy scalars keep theirs (NEP 50, as in CuPy 14),
+    so a stray np.float64 widens a float32 array here as it does there.
+    """
+    return value._memory if isinstance(value, ndarray) else _scalar(value)
+
+
+def _scalar(value):
+    # _scalar.pyx: exactly these types are scalars.  A host array of one element is none.
+    if type(value) in (bool, int, float) or isinstance(value, np.generic):
+        return value
+    raise TypeError(f"Unsupported type {type(value)}")
+
+
+def _device(value):
+    """The NumPy array of a device array; TypeError for anything else."""
+    if isinstance(value, ndarray):
+        return value._memory
+    raise TypeError(f"expected a device array, got {type(value)}")
+
+
+def _indices(key):
+    """An index as a tuple that NumPy understands."""
+    key = key if isinstance(key, tuple) else (key,)
+    return tuple(_index(item) for item in key)
+
+
+def _index(item):
+    if isinstance(item, (int, slice, np.integer, type(...), type(None))):
+        return item
+    if _device(item).dtype.kind in "iu":
+        return item._memory
+    raise TypeError("a boolean index has to be counted on the host")
+
+
+_add_operators()
+
+
+# Elementwise functions: device arrays and scalars in, a device array out.  Lists and host
+# arrays are refused (CuPy: "ufuncs do not take array-likes").
+
+
+def _elementwise(function):
+    def apply(*operands, out=None, dtype=None):
+        memory = [_operand(operand) for operand in operands]
+        result = function(*memory, out=None if out is None else _device(out), dtype=dtype)
+        return ndarray(result) if out is None else out
+
+    return apply
+
+
+abs = _elementwise(np.abs)
+divide = _elementwise(np.divide)
+exp = _elementwise(np.exp)
+isfinite = _elementwise(np.isfinite)
+log = _elementwise(np.log)
+log1p = _elementwise(np.log1p)
+maximum = _elementwise(np.maximum)
+minimum = _elementwise(np.minimum)
+multiply = _elementwise(np.multiply)
+sqrt = _elementwise(np.sqrt)
+tanh = _elementwise(np.tanh)
+
+
+def where(condition, x, y):
+    return ndarray(np.where(_device(condition), _operand(x), _operand(y)))
+
+
+def clip(a, low, high, out=None):
+    memory = None if out is None else _device(out)
+    result = np.clip(_device(a), _operand(low), _operand(high), out=memory)
+    return ndarray(result) if out is None else out
+
+
+# New arrays.
+
+
+def asarray(a, dtype=None):
+    if isinstance(a, ndarray):
+        return a if dtype is None else a.astype(dtype, copy=False)
+    host_traffic.append("upload")
+    return ndarray(np.array(a, dtype=dtype))
+
+
+def empty(shape, dtype=float):
+    # What nobody has written is not a number: it must not reach a result.
+    memory = np.empty(shape, dtype)
+    memory.fill(np.nan if memory.dtype.kind == "f" else 99)
+    return ndarray(memory)
+
+
+def empty_like(a):
+    return empty(_device(a).shape, a.dtype)
+
+
+def zeros_like(a):
+    return ndarray(np.zeros_like(_device(a)))
+
+
+def ones_like(a):
+    return ndarray(np.ones_like(_device(a)))
+
+
+def full_like(a, value):
+    return ndarray(np.full_like(_device(a), _scalar(value)))
+
+
+def arange(stop, dtype=None):
+    return ndarray(np.arange(stop, dtype=dtype))
+
+
+def broadcast_to(a, shape):
+    return ndarray(np.broadcast_to(_device(a), shape))
+
+
+def concatenate(arrays, axis=0):
+    return ndarray(np.concatenate([_device(array) for array in arrays], axis=axis))
+
+
+def stack(arrays):
+    return ndarray(np.stack([_device(array) for array in arrays]))
+
+
+uint32 = np.uint32
+
+
+# The CUDA runtime, as far as minigan asks it for a device.
+
+
+class CUDARuntimeError(RuntimeError):
+    """As CuPy's: `status` is CUDA's error code, the message its name and text."""
+
+    MESSAGES = {
+        35: "cudaErrorInsufficientDriver: "
+        "CUDA driver version is insufficient for CUDA runtime version",
+        100: "cudaErrorNoDevice: no CUDA-capable device is detected",
+    }
+
+    def __init__(self, status):
+        self.status = status
+        super().__init__(self.MESSAGES[status])
+
+
+cuda = types.SimpleNamespace(
+    runtime=types.SimpleNamespace(getDeviceCount=lambda: 1, CUDARuntimeError=CUDARuntimeError)
+)

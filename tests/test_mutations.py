@@ -1,0 +1,142 @@
+"""The mutation suite: do our checks fail when the engine is wrong?
+
+    pytest tests/test_mutations.py -v          each mutant and what killed it
+
+For each fault of `mutants.py` the project is copied, the fault put in, and the named
+checks are run against the copy in a process of their own.  They must fail, and in the
+way that a check fails: a mutant that cannot be imported proves nothing.  The same checks
+must pass on a copy without fault.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from mutants import LOSSES, MUTANTS, mutant
+
+ROOT = Path(__file__).parents[1]
+WORKERS = 2
+TIMEOUT = 120  # seconds for the checks of one mutant: a fault may make an endless loop
+
+# pytest, and the type of each exception that ended a test.
+RUNNER = """
+import sys
+import minigan, pytest
+
+class Report:
+    def pytest_exception_interact(self, call):
+        print("\\nraised:", call.excinfo.typename)
+
+print("engine:", minigan.__file__)
+sys.exit(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *sys.argv[1:]], [Report()]))
+"""
+
+
+def copy_project(source, target):
+    """Copy what the checks need, the compiled files with it: they save most of a start."""
+    ignored = shutil.ignore_patterns("golden")
+    for name in ("minigan", "examples", "tests"):
+        shutil.copytree(source / name, target / name, ignore=ignored)
+    shutil.copy2(source / "pyproject.toml", target)
+    return target
+
+
+def run_checks(project, checks):
+    """(exit code of pytest, its output) of the checks, run against a copy of the project."""
+    environment = os.environ | {"PYTHONPATH": str(project), "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", RUNNER, *(f"tests/{check}" for check in checks)],
+        cwd=project, env=environment, timeout=TIMEOUT, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert f"engine: {project / 'minigan'}" in done.stdout, done.stdout  # this copy, imported
+    return done.returncode, done.stdout
+
+
+def apply(mutant, project):
+    """Edit the copy.  A text that is not there exactly once is an error of the table."""
+    for file, old, new in mutant.edits:
+        path = project / file
+        text = path.read_text(encoding="utf-8")
+        count = text.count(old)
+        assert count == 1, f"{mutant.name}: {old!r} occurs {count} times in {file}: mend the mutant"
+        path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def try_mutant(mutant, template, folder):
+    """None if the checks kill the mutant, else why not."""
+    project = copy_project(template, folder)
+    try:
+        apply(mutant, project)
+        code, output = run_checks(project, mutant.checks)
+    finally:
+        shutil.rmtree(project)
+    if code == 0:
+        return f"SURVIVED: {mutant.name}: {', '.join(mutant.checks)} passed"
+    raised = [line.split()[1] for line in output.splitlines() if line.startswith("raised:")]
+    if code != 1 or raised != [mutant.fails_with]:
+        return (
+            f"NOT KILLED BY A CHECK: {mutant.name}: expected {mutant.fails_with}, "
+            f"got {raised or 'no test'}, exit code {code}\n{output}"
+        )
+    return None
+
+
+@pytest.fixture(scope="module")
+def baseline(tmp_path_factory):
+    """(a copy of the project, exit code, output) of all checks on the copy without fault."""
+    template = copy_project(ROOT, tmp_path_factory.mktemp("baseline"))
+    checks = dict.fromkeys(check for mutant in MUTANTS for check in mutant.checks)
+    return template, *run_checks(template, checks)
+
+
+@pytest.fixture(scope="module")
+def verdicts(baseline, request, tmp_path_factory):
+    """Mutant -> future of `try_mutant`, for all that are to be tested, two at a time."""
+    template, _, _ = baseline
+    folder = tmp_path_factory.mktemp("mutants")
+    wanted = [item.callspec.params["mutant"] for item in request.session.items
+              if item.function.__name__ == test_mutant_is_killed.__name__]  # fmt: skip
+    with ThreadPoolExecutor(WORKERS) as pool:
+        yield {
+            mutant: pool.submit(try_mutant, mutant, template, folder / str(number))
+            for number, mutant in enumerate(wanted)
+        }
+        pool.shutdown(cancel_futures=True)
+
+
+def test_names_differ():
+    names = [mutant.name for mutant in MUTANTS]
+    assert len(set(names)) == len(names)
+
+
+def test_checks_pass_without_a_fault(baseline):
+    _, code, output = baseline
+    assert code == 0, output
+
+
+def test_the_suite_can_fail(baseline, tmp_path):
+    """A harmless edit survives, broken code is no kill, and a text that is gone is noticed."""
+    template, _, _ = baseline
+
+    def verdict(new, old="error * error", **how):
+        edit = mutant("", LOSSES, old, new, "test_losses.py::test_scores", **how)
+        return try_mutant(edit, template, tmp_path / "copy")
+
+    assert verdict("error**2").startswith("SURVIVED")
+    assert verdict("errors * error").startswith("NOT KILLED BY A CHECK")
+    assert verdict("error * error * 2") is None
+    with pytest.raises(AssertionError, match="SyntaxError"):
+        verdict("error * * error")
+    with pytest.raises(AssertionError, match="occurs 0 times"):
+        verdict("", old="no such text")
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_mutant_is_killed(mutant, verdicts):
+    problem = verdicts[mutant].result()
+    assert problem is None, problem
