@@ -5,23 +5,24 @@
     info        what a checkpoint holds
 """
 
-import sys
 from pathlib import Path
 
 import numpy as np
 
+from .atomic import replacing
 from .errors import UserError
 from .gradcheck import check_all, table
-from .training.atomic import replacing
 from .training.checkpoint import Checkpoint
 from .training.command import command
 from .training.latent import Latent
 from .training.options import Parser, integer
 from .training.pictures import grid, save_png, to_uint8
 
+NAME = "python -m minigan"
+
 
 def main(argv=None):
-    parser = Parser(prog="python -m minigan", description="Tools around minigan's networks.")
+    parser = Parser(prog=NAME, description="Tools around minigan's networks.")
     commands = parser.add_subparsers(required=True, metavar="gradcheck | sample | info")
 
     sub = commands.add_parser("gradcheck", help="check all derivatives; exit 1 if one is wrong")
@@ -32,6 +33,7 @@ def main(argv=None):
     sub.add_argument("checkpoint", type=Path)
     sub.add_argument("--count", type=integer(1), default=16, help="number of pictures (16)")
     sub.add_argument("--seed", type=integer(0), default=0, help="other seeds, other pictures (0)")
+    sub.add_argument("--label", help="of what kind, by name or number (default: each in turn)")
     sub.add_argument("--out", type=Path, required=True, metavar="FILE.png|FILE.npy",
                      help="a sheet, or float32 (N, H, W, C) in the generator's range")
     sub.set_defaults(run=sample)
@@ -46,12 +48,13 @@ def main(argv=None):
 
 def sample(options):
     """Write `count` pictures of the checkpoint's generator."""
-    if options.out.suffix not in (".png", ".npy"):
+    form = options.out.suffix.lower()
+    if form not in (".png", ".npy"):
         raise UserError(f"--out {options.out}: the name must end in .png or .npy")
     checkpoint = Checkpoint(options.checkpoint)
-    images = sample_images(checkpoint, options.count, options.seed)
+    images = sample_images(checkpoint, options.count, options.seed, options.label)
     try:
-        if options.out.suffix == ".npy":
+        if form == ".npy":
             with replacing(options.out) as file:
                 np.save(file, images)
         else:
@@ -61,18 +64,35 @@ def sample(options):
     print(f"{options.count} pictures in {options.out}")
 
 
-def sample_images(checkpoint, count, seed, batch=256):
-    """`count` images (N, H, W, C) of the checkpoint's generator, in its own range."""
+def sample_images(checkpoint, count, seed, label=None, batch=256):
+    """`count` images (N, H, W, C) of the checkpoint's generator, in its own range.
+
+    label: of a conditional generator, the name or number of a class; of each in turn by default.
+    """
     generator = checkpoint.networks().get("generator")
     if generator is None or not checkpoint.run:
         raise UserError(f"{checkpoint.path} has no generator of a run: nothing to sample from")
     latent = Latent(**checkpoint.run["latent"])
     z = latent.draw(count, seed=seed, where="sample", dtype=generator.dtype)
+    if latent.classes:
+        z = latent.labelled(z, _labels(label, count, latent.classes))
+    elif label is not None:
+        raise UserError(f"--label {label}: {checkpoint.path} draws pictures of one kind")
     parts = [
         generator.forward(z[start : start + batch], train=False)[0]
         for start in range(0, count, batch)
     ]
     return np.concatenate(parts).astype(np.float32)
+
+
+def _labels(label, count, classes):
+    """The labels int64 (count,) that --label asks for."""
+    if label is None:
+        return np.arange(count) % len(classes)
+    names = [*classes, *map(str, range(len(classes)))]  # a name first, else a number
+    if label not in names:
+        raise UserError(f"--label {label}: this generator knows {', '.join(classes)}")
+    return np.full(count, names.index(label) % len(classes))
 
 
 def gradcheck(options):
@@ -105,4 +125,4 @@ def info(options):
 
 
 if __name__ == "__main__":
-    command(main)
+    command(main, NAME)

@@ -14,3 +14,12 @@ class UserError(ValueError):
 
 class RunFailed(RuntimeError):
     """A training run cannot go on.  The message is one line; commands exit with 1."""
+
+
+def check_setting(owner, name, value, low, high, open_low=False):
+    """Raise ValueError unless low <= value < high (low < value where open_low)."""
+    if not (low < value if open_low else low <= value) or not value < high:
+        bracket = "(" if open_low else "["
+        raise ValueError(
+            f"{type(owner).__name__}: {name}={value!r} is outside {bracket}{low}, {high})"
+        )

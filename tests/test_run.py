@@ -1,0 +1,348 @@
+"""Runs: what they leave behind, and that nothing which stops one changes its results."""
+
+import csv
+import json
+import os
+import random
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pytest
+from helpers import (
+    BATCH,
+    EPOCHS,
+    HERE,
+    IMAGES_NAME,
+    LAST_STEP,
+    STEPS_PER_EPOCH,
+    arrays,
+    assert_same_results,
+    at_step,
+    environment,
+    python,
+    run,
+    words,
+)
+from narrow_gan import example
+from PIL import Image
+
+from minigan.training.checkpoint import Checkpoint
+from minigan.training.lock import locked
+from minigan.training.pictures import grid, to_uint8
+
+
+def saved_step(out):
+    return Checkpoint(out / "checkpoint.npz").run["step"]
+
+
+def history(out):
+    """The rows of history.csv as dicts of numbers."""
+    with open(out / "history.csv", newline="") as file:
+        return [{name: float(text) for name, text in row.items()} for row in csv.DictReader(file)]
+
+
+# What a run leaves behind.
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_results(gan, pictures, tmp_path, capsys, dtype):
+    out = tmp_path / "out"
+    assert run(gan.main, *words(pictures, out, "--dtype", dtype, "--lr", "0.003")) == 0
+    assert {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()} == {
+        ".lock", "checkpoint.npz", "config.json", "history.csv", "losses.png", "samples.gif",
+        *(os.path.join("samples", f"epoch_{epoch:03d}.png") for epoch in range(EPOCHS + 1)),
+    }
+
+    rows = history(out)
+    assert [row["step"] for row in rows] == list(range(1, LAST_STEP + 1))
+    assert [row["epoch"] for row in rows] == sorted([*range(1, EPOCHS + 1)] * STEPS_PER_EPOCH)
+    assert np.isfinite([list(row.values()) for row in rows]).all()
+    assert list(rows[0]) == ["step", "epoch", "d_loss", "g_loss", "d_real", "d_fake"]
+
+    config = json.loads((out / "config.json").read_text())
+    assert config["lr"] == 0.003 and config["dtype"] == dtype and config["data"] == pictures
+    assert config["parameters"] == {"generator": 6106, "discriminator": 3931}
+
+    with Image.open(out / "samples.gif") as gif, Image.open(out / "losses.png") as plot:
+        assert gif.n_frames == EPOCHS + 1
+        assert plot.size == (1000, 600)
+
+    stored = arrays(out / "checkpoint.npz")
+    assert {array.dtype.name for name, array in stored.items() if name != "description"} == {dtype}
+    assert "generator/optimizer/m" in stored and "generator/buffers" in stored
+    assert str(out / "samples.gif") in capsys.readouterr().out
+
+
+def test_the_same_command_gives_the_same_bytes(gan, pictures, tmp_path, whole):
+    assert run(example().main, *words(pictures, tmp_path / "again")) == 0
+    assert_same_results(tmp_path / "again", whole)
+
+
+def test_another_seed_gives_other_results(gan, pictures, tmp_path, whole):
+    assert run(gan.main, *words(pictures, tmp_path / "other", "--seed", 1)) == 0
+    found, before = (arrays(folder / "checkpoint.npz") for folder in (tmp_path / "other", whole))
+    for name in ("generator/params", "discriminator/params", "generator/optimizer/v"):
+        assert not np.isclose(found[name], before[name]).all(), name
+    for name in ("history.csv", "samples/epoch_000.png"):
+        assert (tmp_path / "other" / name).read_bytes() != (whole / name).read_bytes()
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_samples_show_the_same_z_in_evaluation_mode(gan, pictures, tmp_path, epochs):
+    assert run(gan.main, *words(pictures, tmp_path, "--epochs", epochs)) == 0
+    G = Checkpoint(tmp_path / "checkpoint.npz").networks()["generator"]
+    z = gan.LATENT.draw(16, seed=0, where="samples")  # without a step: always the same
+
+    def sheet(train):
+        return grid(to_uint8(G.forward(z, train=train)[0], (-1, 1)))[..., 0]
+
+    with Image.open(tmp_path / "samples" / f"epoch_{epochs:03d}.png") as image:
+        found = np.asarray(image)
+    assert np.array_equal(found, sheet(train=False))
+    assert not np.array_equal(found, sheet(train=True))
+
+
+@pytest.mark.parametrize("more, steps, epochs", [
+    ([], 10, 2),
+    (["--limit", 20], 4, 2),
+    (["--limit", 8], 2, 2),
+    (["--steps", 3], 3, 1),
+    (["--steps", 12], 12, 3),  # beyond --epochs: --steps says how many in all
+    (["--batch-size", 43], 2, 2),
+])
+def test_limit_steps_and_batch_size(gan, pictures, tmp_path, more, steps, epochs):
+    assert run(gan.main, *words(pictures, tmp_path, *more)) == 0
+    assert saved_step(tmp_path) == len(history(tmp_path)) == steps
+    assert len(list((tmp_path / "samples").iterdir())) == epochs + 1
+
+
+def test_every_epoch_shows_each_image_at_most_once_in_a_new_order(gan, pictures, tmp_path):
+    seen = []
+    train_step = gan.train_step
+
+    def watched_step(G, D, opt_g, opt_d, real, *z):
+        assert real.shape == (BATCH, 28, 28, 1) and real.dtype == np.float32
+        seen.extend(np.rint((real + 1) * 127.5).astype(np.uint8)[..., 0])
+        return train_step(G, D, opt_g, opt_d, real, *z)
+
+    gan.train_step = watched_step
+    assert run(gan.main, *words(pictures, tmp_path)) == 0
+    images = np.fromfile(os.path.join(pictures, IMAGES_NAME), np.uint8, offset=16)
+    number = {image.tobytes(): n for n, image in enumerate(images.reshape(-1, 28, 28))}
+    orders = np.array([number[image.tobytes()] for image in seen]).reshape(EPOCHS, -1)
+    assert [len(set(order)) for order in orders] == [40, 40]
+    assert (orders[0] != orders[1]).any() and (np.diff(orders[0]) < 0).any()
+
+
+# Stopping and going on.
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("step", [1, 5, 7, 10])
+def test_interrupt_saves_and_says_how_to_go_on(
+    gan, pictures, tmp_path, capsys, whole, number, code, step
+):
+    out = tmp_path / "a folder's name"
+    at_step(gan, step, lambda *_: signal.raise_signal(number))
+    assert run(gan.main, *words(pictures, out)) == code
+    assert saved_step(out) == step
+    message = capsys.readouterr().out.splitlines()[-1]
+    assert message.startswith(f"stopped after step {step}, saved; go on with: python ")
+    if os.name == "posix":
+        assert shlex.split(message)[-3:] == ["--resume", "--out", str(out)]
+    assert run(gan.main, "--resume", "--out", out) == 0
+    assert_same_results(out, whole)
+
+
+def test_a_second_ctrl_c_stops_at_once(gan, pictures, tmp_path, capsys, whole):
+    def twice(*_):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    at_step(gan, 7, twice)
+    assert run(gan.main, *words(pictures, tmp_path / "out")) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "program: interrupted"
+    assert signal.getsignal(signal.SIGINT) is before
+    assert saved_step(tmp_path / "out") == 5
+    assert run(gan.main, "--resume", "--out", tmp_path / "out") == 0
+    assert_same_results(tmp_path / "out", whole)
+
+
+@pytest.mark.parametrize("whole_words, legs", [
+    ([], [["--steps", 7], ["--epochs", 2]]),
+    (["--steps", 8], [["--steps", 2], ["--steps", 3], ["--steps", 5], ["--steps", 8]]),
+    (["--epochs", 3], [["--epochs", 1], ["--epochs", 3]]),
+])
+def test_a_run_in_legs_is_the_run_in_one_go(gan, pictures, tmp_path, whole_words, legs):
+    whole, out = tmp_path / "whole", tmp_path / "legs"
+    assert run(gan.main, *words(pictures, whole, *whole_words)) == 0
+    assert run(gan.main, *words(pictures, out, *legs[0])) == 0
+    for leg in legs[1:]:
+        assert run(gan.main, "--resume", "--out", out, *leg) == 0
+    assert_same_results(out, whole)
+
+
+def test_resuming_a_finished_run_changes_nothing(gan, tmp_path, capsys, whole):
+    shutil.copytree(whole, tmp_path / "out")
+    assert run(gan.main, "--resume", "--out", tmp_path / "out") == 0
+    assert "nothing left to do after step 10" in capsys.readouterr().err
+    assert_same_results(tmp_path / "out", whole)
+
+
+def test_a_run_killed_between_any_two_writes_goes_on(
+    gan, pictures, tmp_path, monkeypatch, whole
+):
+    # What a kill leaves is what is on the disk at that moment, so a copy stands for it.
+    # Files change when a temporary one takes their place: copy the folder before each.
+    # Only the history is also appended to, which can leave half a row.
+    out, copies, replace = tmp_path / "out", [], os.replace
+
+    def copy_then_replace(*arguments):
+        copies.append(shutil.copytree(out, tmp_path / f"killed{len(copies)}"))
+        replace(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", copy_then_replace)
+        assert run(gan.main, *words(pictures, out)) == 0
+    assert len(copies) > 3 * EPOCHS
+    for copy in copies:
+        assert list(copy.rglob(".*.tmp")), "no write was under way"
+        if (copy / "history.csv").exists():
+            with open(copy / "history.csv", "a") as file:
+                file.write("16,4,0.69")
+        begun = (copy / "checkpoint.npz").exists()
+        again = ["--resume", "--out", copy] if begun else words(pictures, copy)
+        assert run(gan.main, *again) == 0, copy
+        assert_same_results(copy, whole)
+
+
+def test_twenty_kills_at_random_moments_leave_no_trace(pictures, tmp_path):
+    """Start-up, training and saving are all hit: the delays go up to two of its epochs.
+
+    However fast the machine, no run ends by itself: the number of epochs is only said
+    after the last kill.
+    """
+    out, whole, log = tmp_path / "killed", tmp_path / "whole", tmp_path / "log"
+    program, delays = python(HERE / "narrow_gan.py"), random.Random(0)
+
+    def start(*more):
+        with open(log, "w") as file:
+            command = [*program, *map(str, more)]
+            return subprocess.Popen(command, env=environment(tmp_path), stdout=file, stderr=file)
+
+    def finish(process):
+        assert process.wait(60) == 0, log.read_text()
+
+    begin = time.monotonic()
+    process = start(*words(pictures, out, "--epochs", 10**6))
+    while not (out / "samples" / "epoch_003.png").exists():  # and so there is a checkpoint
+        assert process.poll() is None and time.monotonic() < begin + 60, log.read_text()
+        time.sleep(0.01)
+    lap = time.monotonic() - begin
+    for _ in range(20):
+        assert process.poll() is None, log.read_text()
+        process.kill()
+        process.wait()
+        process = start("--resume", "--out", out)
+        time.sleep(delays.uniform(0, lap))
+    process.kill()
+    process.wait()
+
+    epochs = saved_step(out) // STEPS_PER_EPOCH + 1
+    finish(start("--resume", "--out", out, "--epochs", epochs))
+    finish(start(*words(pictures, whole, "--epochs", epochs)))
+    assert_same_results(out, whole)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends Ctrl-C to whole consoles only")
+def test_ctrl_c_in_a_terminal(pictures, tmp_path):
+    """The example as a user runs it: from another folder, without a home, killed by hand."""
+    out = tmp_path / "my results"
+    example_path = HERE.parent / "examples" / "mnist_gan.py"
+    variables = environment(tmp_path)
+    del variables["HOME"]
+    settings = dict(cwd=tmp_path, env=variables, text=True,
+                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    command = python(example_path, *words(pictures, "my results", "--epochs", 10**6))
+    with subprocess.Popen(command, **settings) as process:
+        while "parameters" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in stderr, stderr
+    step = saved_step(out)
+    go_on = stdout.partition("go on with: ")[2]
+    assert shlex.split(go_on) == ["python", str(example_path), "--resume", "--out", "my results"]
+    command = python(*shlex.split(go_on)[1:], "--steps", step + 2)
+    result = subprocess.run(command, **settings, timeout=60)
+    assert result.returncode == 0, result.stderr
+    assert len(history(out)) == saved_step(out) == step + 2
+
+
+# The folder.
+
+
+def test_only_our_own_leftovers_are_removed(gan, pictures, tmp_path):
+    ours = [".checkpoint.npz.77.tmp", ".losses.png.123456.tmp", "samples/.epoch_002.png.9.tmp"]
+    theirs = [".notes.txt.77.tmp", "notes.tmp", "samples/.notes.txt.9.tmp"]
+    (tmp_path / "samples").mkdir()
+    for name in (*ours, *theirs):
+        (tmp_path / name).write_text("half")
+    assert run(gan.main, *words(pictures, tmp_path, "--steps", 1)) == 0
+    assert [name for name in (*ours, *theirs) if (tmp_path / name).exists()] == theirs
+
+
+def test_two_runs_in_one_folder(gan, pictures, tmp_path, capsys, whole):
+    def second(*_):
+        for again in (["--resume", "--out", out], words(pictures, out)):
+            codes.append(run(example().main, *again))
+
+    out, codes = tmp_path / "out", []
+    at_step(gan, 7, second)
+    assert run(gan.main, *words(pictures, out)) == 0
+    assert codes == [2, 2]
+    errors = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+    assert [re.sub(r".*error: ", "", line) for line in errors] == [
+        f"another run is writing into {out}: wait for it, or give another --out",
+        f"{out} holds a run already: add --resume to go on with it, or give another --out",
+    ]
+    assert_same_results(out, whole)
+
+
+def test_the_lock_ends_with_its_block_and_guards_a_folder_without_checkpoint(
+    gan, pictures, tmp_path, capsys
+):
+    with locked(tmp_path):
+        assert run(gan.main, *words(pictures, tmp_path)) == 2
+    assert "another run is writing into" in capsys.readouterr().err
+    assert run(gan.main, *words(pictures, tmp_path, "--steps", 1)) == 0
+
+
+def test_default_folders_are_numbered_and_resume_takes_the_last(gan, pictures, tmp_path):
+    short = ["--data", pictures, "--batch-size", BATCH, "--steps", 2]
+    for name in ("mnist_gan", "mnist_gan-2", "mnist_gan-3"):
+        assert run(gan.main, *short) == 0
+        assert sorted(os.listdir(tmp_path / "runs"))[-1] == name
+    assert run(gan.main, "--resume", "--steps", 3) == 0
+    folders = [tmp_path / "runs" / name for name in sorted(os.listdir(tmp_path / "runs"))]
+    assert [saved_step(folder) for folder in folders] == [2, 2, 3]
+
+
+def test_the_pictures_of_auto_are_remembered(gan, tmp_path, monkeypatch, pictures):
+    """What --data auto found is what resume looks for, even if auto would now find better."""
+    monkeypatch.setenv("MINIGAN_OFFLINE", "1")
+    for name in ("HOME", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.setenv(name, str(tmp_path / "home"))
+    out = tmp_path / "out"
+    monkeypatch.delenv("MINIGAN_DATA", raising=False)
+    assert run(gan.main, *words("auto", out, "--limit", 40, "--steps", 2)) == 0
+    assert json.loads((out / "config.json").read_text())["data"] == "digits"
+    monkeypatch.setenv("MINIGAN_DATA", pictures)
+    assert run(gan.main, "--resume", "--steps", 4, "--out", out) == 0
+    assert saved_step(out) == 4
