@@ -1,15 +1,16 @@
 """Training steps against PyTorch eager, side by side: one command, one table.
 
     python benchmarks/bench.py                  all cases
-    python benchmarks/bench.py m1 --rounds 15   one case
+    python benchmarks/bench.py m1 --rounds 15   the cases that begin so
 
 Both sides run in processes of their own and take turns, so that neither sees the
 other's memory or threads and a change in the machine's speed falls on both.  A round
 times a few steps on one side, then on the other; printed are the medians over the
 rounds and the median of the rounds' ratios.  Peak memory is each process's.
 
-The floor is the time that the step's matrix products take at the machine's best
-measured sgemm rate: no engine that multiplies these matrices on these cores is faster.
+The floor is the time that the step's products, those of dense layers and of direct
+convolutions, take at the machine's best measured sgemm rate.  Only minimal filtering, which
+saves multiplications, can be below it.
 
 Run it with nothing else on the machine.
 """
@@ -21,17 +22,18 @@ import statistics
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-STEPS_A_ROUND = 10
+from steps_minigan import flops  # noqa: E402
 
 
-def serve(pipe, module, function, arguments):
+def serve(pipe, module, function, arguments, warm_up):
     """A worker: builds `module.function(*arguments)`, a step, and times it on request."""
     step = getattr(__import__(module), function)(*arguments)
     index = 0
-    for _ in range(STEPS_A_ROUND):  # warm-up
+    for _ in range(warm_up):
         step(index)
         index += 1
     pipe.send("ready")
@@ -47,14 +49,16 @@ def serve(pipe, module, function, arguments):
 class Worker:
     """One side of a comparison in a process of its own."""
 
-    def __init__(self, module, function, *arguments):
+    def __init__(self, module, function, arguments, *, warm_up):
         context = multiprocessing.get_context("spawn")
         self.pipe, other = context.Pipe()
-        self.process = context.Process(target=serve, args=(other, module, function, arguments))
+        self.process = context.Process(
+            target=serve, args=(other, module, function, arguments, warm_up)
+        )
         self.process.start()
         self.pipe.recv()
 
-    def seconds(self, steps=STEPS_A_ROUND):
+    def seconds(self, steps):
         """Seconds a step, over `steps` steps."""
         self.pipe.send(steps)
         return self.pipe.recv()
@@ -82,43 +86,48 @@ def sgemm_rate():
     return 2 * n**3 / min(times)
 
 
-def m1_flops(batch):
-    """FLOPs of the matrix products of one M1 step at this batch size."""
-    G = [(100, 256), (256, 512), (512, 1024), (1024, 784)]
-    D = [(784, 1024), (1024, 512), (512, 256), (256, 1)]
+class Case(NamedTuple):
+    """A training step at a batch size.
 
-    def macs(sizes):
-        return sum(inputs * outputs for inputs, outputs in sizes)
+    model: the function in both modules of steps.  variants: of PyTorch's step, name -> its
+    arguments after the batch size; the fastest counts.  steps: a round.
+    """
 
-    d_step = macs(G) + 2 * (macs(D) + macs(D) + macs(D[1:]))  # G; D on 2 n: y, dW, dx above
-    g_step = macs(G) + macs(D) + macs(D) + macs(G) + macs(G[1:])  # y, y, dx of D; dW, dx of G
-    return 2 * batch * (d_step + g_step)
+    model: str
+    batch: int
+    variants: dict
+    steps: int
 
 
-# name -> (our step, PyTorch's variants of it, FLOPs); the fastest variant counts.
+DENSE = {"one pass": (True,), "two passes": (False,)}
+LAYOUTS = {"default": (False,), "channels last": (True,)}
+
 CASES = {
-    f"m1 batch {batch}": (
-        ("m1", batch),
-        {"one pass": ("m1", batch, True), "two passes": ("m1", batch, False)},
-        m1_flops(batch),
+    f"{model} batch {batch}": Case(model, batch, variants, steps)
+    for model, batch, variants, steps in (
+        ("m1", 100, DENSE, 10), ("m1", 128, DENSE, 10),
+        ("m2", 64, LAYOUTS, 3), ("m3", 64, LAYOUTS, 3), ("m4", 128, LAYOUTS, 1),
+        ("m5", 128, LAYOUTS, 1), ("m6", 8, LAYOUTS, 2),
     )
-    for batch in (100, 128)
 }
 
 
-def compare(ours, variants, rounds):
+def compare(case, rounds):
     """Alternate all sides.  Returns (our seconds, PyTorch's best variant, its seconds,
     median ratio, our MB, its MB)."""
-    worker = Worker("steps_minigan", *ours)
-    others = {name: Worker("steps_torch", *call) for name, call in variants.items()}
-    our_times, their_times = [], {name: [] for name in variants}
+    worker = Worker("steps_minigan", case.model, (case.batch,), warm_up=case.steps)
+    others = {
+        name: Worker("steps_torch", case.model, (case.batch, *more), warm_up=case.steps)
+        for name, more in case.variants.items()
+    }
+    our_times, their_times = [], {name: [] for name in others}
     for _ in range(rounds):
-        our_times.append(worker.seconds())
+        our_times.append(worker.seconds(case.steps))
         for name, other in others.items():
-            their_times[name].append(other.seconds())
+            their_times[name].append(other.seconds(case.steps))
     our_peak = worker.close()
     peaks = {name: other.close() for name, other in others.items()}
-    best = min(variants, key=lambda name: statistics.median(their_times[name]))
+    best = min(others, key=lambda name: statistics.median(their_times[name]))
     ratios = [theirs / own for theirs, own in zip(their_times[best], our_times)]
     return (
         statistics.median(our_times), best, statistics.median(their_times[best]),
@@ -132,16 +141,17 @@ def main():
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args()
     rate = sgemm_rate()
-    print(f"sgemm {rate / 1e9:.0f} GFLOP/s; {options.rounds} rounds of {STEPS_A_ROUND} steps")
+    print(f"sgemm {rate / 1e9:.0f} GFLOP/s; {options.rounds} rounds")
     form = "{:<16} {:>10} {:>10} {:>7} {:>9} {:>9} {:>9} {:>6}  {}"
     print(form.format("step", "minigan ms", "PyTorch ms", "ratio", "floor ms",
                       "minigan MB", "PyTorch MB", "share", "PyTorch variant"))
-    for name, (ours, variants, flops) in CASES.items():
+    for name, case in CASES.items():
         if options.cases and not name.startswith(tuple(options.cases)):
             continue
-        own, best, theirs, ratio, own_peak, their_peak = compare(ours, variants, options.rounds)
+        floor = flops(case.model, case.batch) / rate
+        own, best, theirs, ratio, own_peak, their_peak = compare(case, options.rounds)
         print(form.format(name, f"{own * 1e3:.1f}", f"{theirs * 1e3:.1f}", f"{ratio:.2f}",
-                          f"{flops / rate * 1e3:.1f}", f"{own_peak:.0f}", f"{their_peak:.0f}",
+                          f"{floor * 1e3:.1f}", f"{own_peak:.0f}", f"{their_peak:.0f}",
                           f"{own_peak / their_peak:.2f}", best), flush=True)
 
 

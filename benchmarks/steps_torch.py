@@ -1,10 +1,13 @@
 """The same training steps in PyTorch eager, as a user would write them, for bench.py.
 
-D is frozen in G's step (requires_grad off), as on our side.
+D is frozen in G's step (requires_grad off), as on our side.  TensorFlow's "same" for odd
+kernels at stride 2 puts its odd zero behind; here it is a symmetric padding, which PyTorch
+has without a layer of its own, at the same cost.
 """
 
 import torch
 from torch import nn
+from torch.nn.functional import cross_entropy
 
 
 def m1(batch, one_pass):
@@ -43,3 +46,176 @@ def m1(batch, one_pass):
         D.requires_grad_(True)
 
     return step
+
+
+def m2(batch, channels_last):
+    return _small_dcgan(batch, channels_last, 1, nn.ConvTranspose2d(512, 256, 4))
+
+
+def m3(batch, channels_last):
+    return _small_dcgan(batch, channels_last, 3, nn.ConvTranspose2d(512, 256, 4, 2, 1))
+
+
+def _small_dcgan(batch, channels_last, colours, second):
+    """M2 and M3, which differ in the layer from 4x4 pixels."""
+
+    def activation(channels):
+        return nn.BatchNorm2d(channels, 1e-3, 0.01), nn.LeakyReLU(0.01), nn.Dropout(0.2)
+
+    def enlarge(inputs, outputs):
+        return nn.ConvTranspose2d(inputs, outputs, 3, 2, 1, output_padding=1)
+
+    torch.manual_seed(0)
+    G = nn.Sequential(
+        nn.Linear(100, 8192), nn.Unflatten(1, (512, 4, 4)), *activation(512),
+        second, *activation(256),
+        enlarge(256, 128), *activation(128),
+        enlarge(128, colours), nn.Tanh(),
+    )
+    D = nn.Sequential(
+        nn.Conv2d(colours, 128, 3, 2, 1), nn.LeakyReLU(0.01), nn.Dropout(0.2),
+        nn.Conv2d(128, 256, 3, 2, 1), *activation(256),
+        nn.Conv2d(256, 512, 3, 2, 1), *activation(512),
+        nn.Flatten(), nn.Linear(8192, 1),
+    )
+
+    def noise():
+        return torch.rand(batch, 100) * 2 - 1
+
+    labels = torch.full((batch, 1), 0.9), torch.zeros(batch, 1), torch.full((batch, 1), 0.9)
+    return _two_pass_step(G, D, batch, noise, lambda: labels, channels_last)
+
+
+def m4(batch, channels_last):
+    torch.manual_seed(0)
+    G = nn.Sequential(
+        nn.Linear(100, 39200), nn.BatchNorm1d(39200, 1e-3, 0.01), nn.ReLU(),
+        nn.Unflatten(1, (200, 14, 14)), nn.Upsample(scale_factor=2),
+        nn.Conv2d(200, 100, 3, padding=1), nn.BatchNorm2d(100, 1e-3, 0.01), nn.ReLU(),
+        nn.Conv2d(100, 50, 3, padding=1), nn.BatchNorm2d(50, 1e-3, 0.01), nn.ReLU(),
+        nn.Conv2d(50, 1, 1), nn.Sigmoid(),
+    )
+    D = nn.Sequential(
+        nn.Conv2d(1, 256, 5, 2, 2), nn.ReLU(), nn.Dropout(0.25),
+        nn.Conv2d(256, 512, 5, 2, 2), nn.ReLU(), nn.Dropout(0.25),
+        nn.Flatten(), nn.Linear(25088, 256), nn.LeakyReLU(0.2), nn.Dropout(0.25),
+        nn.Linear(256, 2),
+    )
+    real = _prepared(G, D, batch, channels_last)
+    opt_g, opt_d = _optimizers(G, D)
+    real_class, fake_class = torch.ones(batch, dtype=int), torch.zeros(batch, dtype=int)
+    both = torch.cat([real_class, fake_class])
+
+    def step(_index):
+        G.eval()
+        with torch.no_grad():
+            fake = G(torch.rand(batch, 100))
+        G.train()
+        opt_d.zero_grad()
+        cross_entropy(D(torch.cat([real, fake])), both).backward()
+        opt_d.step()
+
+        D.requires_grad_(False)
+        opt_g.zero_grad()
+        cross_entropy(D(G(torch.rand(batch, 100))), real_class).backward()
+        opt_g.step()
+        D.requires_grad_(True)
+
+    return step
+
+
+def m5(batch, channels_last):
+    torch.manual_seed(0)
+
+    def enlarge(inputs, outputs, *more):
+        conv = nn.ConvTranspose2d(inputs, outputs, 4, *more, bias=False)
+        return conv, nn.BatchNorm2d(outputs, 1e-3, 0.1), nn.LeakyReLU(0.2)
+
+    def halve(inputs, outputs):
+        conv = nn.Conv2d(inputs, outputs, 4, 2, 1, bias=False)
+        return conv, nn.BatchNorm2d(outputs, 1e-3, 0.1), nn.LeakyReLU(0.2), nn.Dropout(0.3)
+
+    G = nn.Sequential(
+        nn.Unflatten(1, (100, 1, 1)), *enlarge(100, 512),
+        *enlarge(512, 256, 2, 1), *enlarge(256, 128, 2, 1), *enlarge(128, 64, 2, 1),
+        nn.ConvTranspose2d(64, 1, 4, 2, 1, bias=False), nn.Tanh(),
+    )
+    D = nn.Sequential(
+        nn.Conv2d(1, 64, 4, 2, 1, bias=False), nn.LeakyReLU(0.2), nn.Dropout(0.3),
+        *halve(64, 128), *halve(128, 256), *halve(256, 512),
+        nn.Conv2d(512, 1, 4, bias=False), nn.Flatten(),
+    )
+
+    def labels():
+        return 1 - 0.1 * torch.rand(batch, 1), 0.1 * torch.rand(batch, 1), torch.ones(batch, 1)
+
+    return _two_pass_step(G, D, batch, lambda: torch.randn(batch, 100), labels, channels_last)
+
+
+def m6(batch, channels_last):
+    torch.manual_seed(0)
+
+    def enlarge(inputs, outputs, *more):
+        conv = nn.ConvTranspose2d(inputs, outputs, 4, *more, bias=False)
+        return conv, nn.BatchNorm2d(outputs), nn.ReLU()
+
+    def reduce(inputs, outputs, *more):
+        conv = nn.Conv2d(inputs, outputs, *more, bias=False)
+        return conv, nn.BatchNorm2d(outputs), nn.LeakyReLU(0.2)
+
+    G = nn.Sequential(
+        nn.Unflatten(1, (100, 1, 1)), *enlarge(100, 1024),
+        *enlarge(1024, 512, 2, 1), *enlarge(512, 256, 2, 1), *enlarge(256, 128, 2, 1),
+        nn.ConvTranspose2d(128, 3, 5, 3, 1, bias=False), nn.Tanh(),
+    )
+    D = nn.Sequential(
+        *reduce(3, 64, 5, 3, 1),
+        *reduce(64, 128, 4, 2, 1), *reduce(128, 256, 4, 2, 1), *reduce(256, 512, 4, 2, 1),
+        nn.Conv2d(512, 1, 4, bias=False), nn.Flatten(),
+    )
+    ones, zeros = torch.ones(batch, 1), torch.zeros(batch, 1)
+    return _two_pass_step(
+        G, D, batch, lambda: torch.randn(batch, 100), lambda: (ones, zeros, ones), channels_last,
+        same_fakes=True,
+    )
+
+
+def _two_pass_step(G, D, batch, noise, labels, channels_last, same_fakes=False):
+    """The step of the DCGANs: D sees real and generated images one after the other.
+
+    noise, labels: functions that draw z, and the labels of real, generated and G's images.
+    same_fakes: G learns from the images that D was trained on.
+    """
+    real = _prepared(G, D, batch, channels_last)
+    opt_g, opt_d = _optimizers(G, D)
+    bce = nn.BCEWithLogitsLoss()
+
+    def step(_index):
+        real_label, fake_label, g_label = labels()
+        with torch.set_grad_enabled(same_fakes):
+            fake = G(noise())
+        opt_d.zero_grad()
+        (bce(D(real), real_label) + bce(D(fake.detach()), fake_label)).backward()
+        opt_d.step()
+
+        D.requires_grad_(False)
+        opt_g.zero_grad()
+        bce(D(fake if same_fakes else G(noise())), g_label).backward()
+        opt_g.step()
+        D.requires_grad_(True)
+
+    return step
+
+
+def _prepared(G, D, batch, channels_last):
+    """Set the memory layout of networks and images; random images in G's form."""
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    for network in (G, D):
+        network.to(memory_format=layout)
+    with torch.no_grad():
+        shape = G(torch.zeros(2, 100)).shape[1:]
+    return (torch.rand(batch, *shape) * 2 - 1).to(memory_format=layout)
+
+
+def _optimizers(G, D):
+    return (torch.optim.Adam(network.parameters(), 2e-4) for network in (G, D))

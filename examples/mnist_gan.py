@@ -19,19 +19,14 @@ LATENT = training.Latent(100, "normal")
 
 def generator(options):
     """z (N, 100) -> images (N, 28, 28, 1) in [-1, 1]: 1,486,352 parameters."""
-    init = dict(weight_init=mg.init.TruncatedNormal(0.02))
+    n1, n2, n3 = training.channels(options, 256, 512, 1024)
+    hidden = [
+        layer
+        for inputs, outputs in ((100, n1), (n1, n2), (n2, n3))
+        for layer in (dense(inputs, outputs, options), activation(options))
+    ]
     return mg.Sequential(
-        [
-            mg.Dense(100, 256, **init),
-            mg.ReLU(),
-            mg.Dense(256, 512, **init),
-            mg.ReLU(),
-            mg.Dense(512, 1024, **init),
-            mg.ReLU(),
-            mg.Dense(1024, 784, **init),
-            mg.Tanh(),
-            mg.Reshape((28, 28, 1)),
-        ],
+        [*hidden, dense(n3, 784, options), mg.Tanh(), mg.Reshape((28, 28, 1))],
         name="generator",
         seed=options.seed,
         dtype=options.dtype,
@@ -40,21 +35,31 @@ def generator(options):
 
 def discriminator(options):
     """Images (N, 28, 28, 1) -> logits (N, 1): 1,460,225 parameters."""
-    init = dict(weight_init=mg.init.TruncatedNormal(0.02))
+    n1, n2, n3 = training.channels(options, 1024, 512, 256)
     # The original's dropout kept 30 % of the units: TensorFlow 1 asked for the share to
-    # keep, and its author meant to drop 30 %.  Dropping 30 %, with a slope, trains better.
-    slope, rate = (0.0, 0.7) if options.original else (0.2, 0.3)
+    # keep, and its author meant to drop 30 %.
+    rate = 0.7 if options.original else 0.3
     hidden = [
         layer
-        for inputs, outputs in ((784, 1024), (1024, 512), (512, 256))
-        for layer in (mg.Dense(inputs, outputs, **init), mg.LeakyReLU(slope), mg.Dropout(rate))
+        for inputs, outputs in ((784, n1), (n1, n2), (n2, n3))
+        for layer in (dense(inputs, outputs, options), activation(options), mg.Dropout(rate))
     ]
     return mg.Sequential(
-        [mg.Flatten(), *hidden, mg.Dense(256, 1, **init)],
+        [mg.Flatten(), *hidden, dense(n3, 1, options)],
         name="discriminator",
         seed=options.seed,
         dtype=options.dtype,
     )
+
+
+def dense(inputs, outputs, options):
+    """A Dense layer, by default with weights that keep the size of the signal (He et al.)."""
+    init = mg.init.TruncatedNormal(0.02) if options.original else mg.init.HeNormal()
+    return mg.Dense(inputs, outputs, weight_init=init)
+
+
+def activation(options):
+    return mg.ReLU() if options.original else mg.LeakyReLU(0.2)
 
 
 def train_step(G, D, opt_g, opt_d, real, z_d, z_g):
@@ -90,19 +95,25 @@ def train_step(G, D, opt_g, opt_d, real, z_d, z_g):
 
 def main(argv=None):
     parser = training.parser(__doc__, name="mnist_gan", epochs=10, batch_size=100)
-    parser.add_argument("--lr", type=training.number(0, 1), default=2e-4, help="learning rate")
-    parser.add_argument("--b1", type=training.number(0, 1), default=0.5, help="Adam's beta 1")
+    parser.add_argument("--lr", type=training.number(0, 1),
+                        help="learning rate (default: 1e-3; 2e-4 with --original)")
+    parser.add_argument("--b1", type=training.fraction,
+                        help="Adam's beta 1 (default: 0.5; 0.9 with --original)")
     parser.add_argument("--original", action="store_true",
-                        help="ReLU and 70 %% dropout in D, as the original had it")
+                        help="the tutorial's activations, dropout, weights and Adam")
     options = training.parse(parser, argv)
-    dataset = data.load(options.data, limit=options.limit, seed=options.seed)
-
+    lr, b1 = (2e-4, 0.9) if options.original else (1e-3, 0.5)
+    options.lr = lr if options.lr is None else options.lr
+    options.b1 = b1 if options.b1 is None else options.b1
     G, D = generator(options), discriminator(options)
+    if options.summary:
+        return training.summarize(G, D, LATENT)
+
     opt_g = mg.Adam(G, options.lr, b1=options.b1)
     opt_d = mg.Adam(D, options.lr, b1=options.b1)
     run = training.Run(
         options,
-        dataset,
+        data.load(options.data, limit=options.limit),
         {"generator": G, "discriminator": D},
         {"generator": opt_g, "discriminator": opt_d},
         latent=LATENT,

@@ -12,7 +12,7 @@ The engine (all that is imported here) needs NumPy alone.  `minigan.data` and
 `minigan.training` hold what surrounds it: pictures, files and the run.
 """
 
-from . import init, losses, random
+from . import condition, init, losses, penalty, random
 from .arrays import get_array_module, to_device, to_host
 from .errors import UserError
 from .layers import *  # noqa: F403
@@ -20,8 +20,6 @@ from .layers import __all__ as _layer_names
 from .network import Sequential
 from .optim import SGD, Adam, RMSProp
 from .version import __version__
-
-
 
 __all__ = [
     *_layer_names,
@@ -31,11 +29,13 @@ __all__ = [
     "Sequential",
     "UserError",
     "__version__",
+    "condition",
     "get_array_module",
     "gradcheck",
     "init",
     "load",
     "losses",
+    "penalty",
     "random",
     "to_device",
     "to_host",

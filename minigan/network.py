@@ -131,13 +131,11 @@ class Sequential(Layer):
     # Description.
 
     def config(self):
-        layers = [type(layer)(**layer.config()) for layer in self.layers]
-        return dict(layers=layers, name=self.name, seed=self.seed, dtype=self.dtype.name)
+        return dict(layers=self.layers, name=self.name, seed=self.seed, dtype=self.dtype.name)
 
-    def clone(self, dtype=None):
-        copy = super().clone(dtype)
-        copy.name = self.name
-        return copy
+    def unbuilt(self):
+        layers = [layer.unbuilt() for layer in self.layers]
+        return type(self)(**(self.config() | dict(layers=layers)))
 
     def output_shape(self, input_shape):
         for layer in self.layers:

@@ -1,12 +1,14 @@
-"""100 training steps of M1 against the parameters that PyTorch arrived at."""
+"""Training runs of the examples against the state that PyTorch arrived at."""
 
 import numpy as np
 import parity
+import pytest
 
 
-def test_m1_arrives_where_pytorch_does():
-    ours = parity.condensed(parity.train_minigan())
-    with np.load(parity.GOLDEN) as golden:
+@pytest.mark.parametrize("name", parity.CASES)
+def test_it_arrives_where_pytorch_does(name):
+    ours = parity.condensed(parity.train_minigan(parity.CASES[name]))
+    with np.load(parity.golden(name)) as golden:
         assert golden.files == list(ours)
-        difference, name = parity.largest_difference(ours, golden)
-    assert difference <= parity.TOLERANCE, f"{name} differs by {difference:.1e}"
+        difference, tensor = parity.largest_difference(ours, golden)
+    assert difference <= parity.TOLERANCE, f"{tensor} differs by {difference:.1e}"

@@ -19,8 +19,8 @@ The functions work on NumPy and on CuPy arrays.
 import numpy as np
 
 from ..arrays import get_array_module
-from . import workspace
 from ..threads import parallel
+from . import workspace
 
 
 def conv(x, w, geometry):

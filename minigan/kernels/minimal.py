@@ -16,9 +16,9 @@ the batch through in chunks, for which V and M are workspaces.
 
 import numpy as np
 
+from ..threads import parallel
 from . import workspace
 from .filtering import FILTERINGS
-from ..threads import parallel
 
 
 def applies(geometry):

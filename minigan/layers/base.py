@@ -157,12 +157,16 @@ class Layer:
         signature = inspect.signature(type(self).__init__)
         return {name: getattr(self, name) for name in list(signature.parameters)[1:]}
 
+    def unbuilt(self):
+        """A new layer with the same arguments."""
+        return type(self)(**self.config())
+
     def clone(self, dtype=None):
         """An independent copy with the same values on the same device, or unbuilt likewise.
 
         dtype: "float32" or "float64"; the layer's own where None.
         """
-        copy = type(self)(**self.config())
+        copy = self.unbuilt()
         copy.place(self.seed, self.where)
         if self.params is None:
             return copy

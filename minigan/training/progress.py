@@ -8,6 +8,7 @@ Into a pipe or a file, plain lines: one an epoch, and one every half minute in
 longer epochs.
 """
 
+import io
 import math
 import os
 import shutil
@@ -38,7 +39,7 @@ class Progress:
         self.total_steps = total_steps
         self.steps_per_epoch = steps_per_epoch
         self.batch_size = batch_size
-        self._stream = sys.stderr if stream is None else stream
+        self._stream = stream or sys.stderr or io.StringIO()  # None where stderr is closed
         self._encoding = getattr(self._stream, "encoding", None) or "utf-8"
         self._full, self._empty = "█░" if self._text("█░") == "█░" else "#-"
         self._terminal = self._stream.isatty()
