@@ -15,7 +15,7 @@ from .arrays import get_array_module, to_device
 from .errors import check_setting
 from .threads import parallel
 
-BLOCK = 32768  # elements: the five float32 blocks of Adam are 640 KB
+BLOCK = 65536  # elements: fewer make threads wait for the interpreter, more leave the cache
 
 
 class Optimizer:

@@ -16,7 +16,8 @@ b.jpg,1,1
 
 def pictures(*files):
     """Pictures whose pixels all hold their number."""
-    images = np.arange(len(files), dtype=np.uint8)[:, None, None, None] + np.zeros((2, 2, 3), np.uint8)
+    numbers = np.arange(len(files), dtype=np.uint8)
+    images = np.tile(numbers[:, None, None, None], (1, 2, 2, 3))
     return Dataset(images, None, "folder", "made for this test", files=files)
 
 
@@ -43,9 +44,8 @@ def test_labels_follow_the_names_and_not_the_order(table, lines):
 
 
 def test_what_is_missing_on_one_side_is_counted_and_left_out(table, lines):
-    dataset = attributes.label(
-        pictures("a.jpg", "a2.jpg", "c.jpg", "z.jpg"), "Blond_Hair", table=table, notify=lines.append
-    )
+    dataset = pictures("a.jpg", "a2.jpg", "c.jpg", "z.jpg")
+    dataset = attributes.label(dataset, "Blond_Hair", table=table, notify=lines.append)
     assert dataset.labels.tolist() == [0, 1] and dataset.files == ("a.jpg", "c.jpg")
     assert dataset.images[:, 0, 0, 0].tolist() == [0, 2]
     assert lines[0] == (f"{table}: 2 pictures have a row; 2 pictures without a row are left out, "

@@ -29,5 +29,5 @@ class Latent:
         return random.uniform(shape, self.low, self.high, **address, dtype=dtype, xp=xp)
 
     def labelled(self, z, labels):
-        """What a conditional generator reads: z with the codes of labels (count,), of z's module."""
+        """What a conditional generator reads: z with the codes of labels (count,)."""
         return join(z, one_hot(labels, len(self.classes), dtype=z.dtype))

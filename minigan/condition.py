@@ -1,0 +1,49 @@
+"""Conditions: telling a network which kind of picture is meant (Mirza and Osindero 2014).
+
+A label becomes a one-hot code, and the code stands beside the network's input on the
+feature axis: more numbers behind z, or, repeated at every pixel, planes behind the colours
+of an image.
+
+    code = one_hot(labels, 10)                        (N, 10)
+    fake, _ = G.forward(join(z, code))                (N, 100) -> (N, 110)
+    scores, cache = D.forward(join(fake, code))       (N, H, W, 3) -> (N, H, W, 13)
+    dfake, _ = join_backward(D.backward(dscores, cache, params=False), 3)
+"""
+
+from .arrays import get_array_module
+
+
+def one_hot(labels, classes, *, dtype="float32"):
+    """Codes (N, classes) of `dtype`: 1 in the column of the label, 0 elsewhere.
+
+    labels: integers (N,) in [0, classes), NumPy or CuPy; another number gives a row of
+    zeros.  Raises ValueError unless they are integers on one axis.
+    """
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise ValueError(f"labels must be integers (N,), got {labels.dtype} {labels.shape}")
+    return (labels[:, None] == get_array_module(labels).arange(classes)).astype(dtype)
+
+
+def join(x, code):
+    """x (N, ..., C) with its code (N, K) behind the features: (N, ..., C + K).
+
+    The code is repeated along the axes between, so that a pixel knows as much as its image.
+    Both have one dtype and one module.  The map is linear; its second derivative is none.
+    Raises ValueError unless there is one code for each sample.
+    """
+    if code.ndim != 2 or len(code) != len(x):
+        raise ValueError(f"codes {code.shape} do not fit an input {x.shape}: give one a sample")
+    xp = get_array_module(x)
+    between = (1,) * (x.ndim - 2)
+    planes = code.reshape(len(code), *between, -1)
+    return xp.concatenate([x, xp.broadcast_to(planes, (*x.shape[:-1], code.shape[1]))], axis=-1)
+
+
+def join_backward(dy, features):
+    """The gradients (dx, dcode) at the inputs of `join`, given dy (N, ..., C + K).
+
+    features: C, the size of x's last axis.  dx (N, ..., C) is a view of dy; dcode (N, K) is a
+    sum, because every pixel reads the same code.
+    """
+    between = tuple(range(1, dy.ndim - 1))
+    return dy[..., :features], dy[..., features:].sum(axis=between)

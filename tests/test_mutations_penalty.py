@@ -1,0 +1,140 @@
+"""Mutants of the gradient penalty, of conditions and of attribute tables, and what kills them.
+
+As `test_mutations.py`, with a table of its own: what other engines and ports of WGAN-GP got
+wrong, and what is easily mistaken in a derivative of a derivative.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from mutants import ACTIVATION, DROPOUT, NETWORK, NORM, RUN, mutant
+from test_mutations import ROOT, WORKERS, copy_project, run_checks, try_mutant
+
+CONDITION, PENALTY = "minigan/condition.py", "minigan/penalty.py"
+ATTRIBUTES, CONV = "minigan/data/attributes.py", "minigan/layers/conv.py"
+M7, M8 = "examples/wgan_gp.py", "examples/cgan.py"
+
+TESTS, EXAMPLES = "test_penalty.py", "test_wgan_examples.py"
+NUMERIC = f"{TESTS}::test_the_gradient_is_the_derivative_of_the_penalty"
+ORACLE = f"{TESTS}::test_against_first_order_passes_alone"
+LINEAR = f"{TESTS}::test_of_a_linear_critic"
+ONE_SIDED = f"{TESTS}::test_one_sided_forgives_gentle_slopes"
+OWN_NORM = f"{TESTS}::test_each_sample_has_its_own_norm"
+EPSILON = f"{TESTS}::test_interpolates_have_one_epsilon_a_sample"
+PLANES = f"{TESTS}::test_conditions_are_neither_interpolated_nor_in_the_norm"
+FINITE = f"{TESTS}::test_finite_where_the_slope_is_zero"
+CRITICS_STEP = f"{EXAMPLES}::test_the_critics_step"
+WAY_BACK = "test_condition.py::test_the_way_back"
+BY_NAME = "test_data_attributes.py::test_labels_follow_the_names_and_not_the_order"
+
+MUTANTS = [
+    # The two sweeps
+    mutant("the f'' term of Tanh is dropped", ACTIVATION,
+           "return dx_bar * slope, dx_bar * dy * slope * (-2 * y)", "return dx_bar * slope, None",
+           f"{ORACLE}[dense, smooth-True]"),
+    mutant("the f'' term has the other sign", ACTIVATION,
+           "dx_bar * dy * slope * (-2 * y)", "dx_bar * dy * slope * (2 * y)",
+           f"{NUMERIC}[dense, smooth-gradient penalty-True]"),
+    mutant("nothing is sent down", NETWORK,
+           "if x_bar is not None:", "if False:", f"{ORACLE}[conv, smooth, nested-True]"),
+    mutant("Dropout draws another mask on the way up", DROPOUT,
+           "return self._masked(dx_bar, cache), None", "return self.forward(dx_bar)[0], None",
+           f"{NUMERIC}[conv, leaky-gradient penalty-True]"),
+    mutant("no curvature in BatchNorm", NORM,
+           "self.backward(q) - scale * h * self.average(u * dx)", "0 * u",
+           f"{ORACLE}[dense, batch-True]"),
+    mutant("a convolution's double backward leaves its weights out", CONV,
+           "self.weight_grad += conv_dw(dx_bar, dy, g)", "pass",
+           f"{NUMERIC}[conv, leaky-R1-False]"),
+    # The penalty
+    mutant("one epsilon for the batch", PENALTY,
+           "one_a_sample = (len(real),) + (1,)", "one_a_sample = (1,) + (1,)", EPSILON),
+    mutant("a normal epsilon", PENALTY, "random.uniform(", "random.normal(", EPSILON),
+    mutant("one epsilon for all steps", PENALTY, "step=step,", "step=0,", EPSILON),
+    mutant("slopes at the generated samples alone", PENALTY,
+           "x = fake + epsilon * (real - fake)\n", "x = fake + 0 * epsilon\n", EPSILON),
+    mutant("one norm for the batch", PENALTY,
+           "axis=tuple(range(1, g.ndim)), keepdims", "keepdims", OWN_NORM),
+    mutant("one norm for each pixel", PENALTY, "axis=tuple(range(1, g.ndim))", "axis=-1", OWN_NORM),
+    mutant("nothing under the root", PENALTY, "EPS = 1e-12", "EPS = 0.0", FINITE,
+           fails_with="RuntimeWarning"),  # 0 / 0, of which the tests make an error
+    mutant("the gradient points up", PENALTY,
+           "2 * weight / len(g) * (excess", "-2 * weight / len(g) * (excess", LINEAR),
+    mutant("the gradient is a sum over the batch", PENALTY,
+           "2 * weight / len(g) * (excess", "2 * weight * (excess", LINEAR),
+    mutant("the loss is a sum over the batch", PENALTY,
+           "weight * (excess * excess).mean()", "weight * (excess * excess).sum()", LINEAR),
+    mutant("the norm's own derivative is forgotten", PENALTY, "(excess / norm) * g", "excess * g",
+           LINEAR),
+    mutant("one-sided punishes both sides", PENALTY, "if one_sided:", "if False:", ONE_SIDED),
+    mutant("R1 without its half", PENALTY,
+           "return weight / 2 * _squares", "return weight * _squares", LINEAR),
+    mutant("the scores' own gradient comes along", PENALTY,
+           "cache, params=False, trace=trace", "cache, trace=trace",
+           f"{NUMERIC}[dense, leaky-gradient penalty-True]"),
+    mutant("the norm is that of the planes too", PENALTY,
+           "loss_of_slope(g[..., : x.shape[-1]])", "loss_of_slope(g)", PLANES,
+           more=((PENALTY, "g_bar = join(g_bar, xp.zeros_like(condition))", "pass"),)),
+    mutant("clipping returns a copy", PENALTY,
+           "-limit, limit, out=critic.params)", "-limit, limit)",
+           f"{TESTS}::test_clip_weights"),
+    # The steps
+    mutant("the penalty has a step of the optimizer of its own", M7,
+           "loss, plain = penalty(C, real, fake, options, epsilon)\n",
+           "loss, plain = penalty(C, real, fake, options, epsilon)\n"
+           "    opt_c.step()\n    C.zero_grad()\n",
+           CRITICS_STEP),
+    mutant("the critic's weights are not clipped", M7, "if options.clip:\n        mg.penalty",
+           "if False:\n        mg.penalty", f"{EXAMPLES}::test_clipping_keeps_all_weights_small"),
+    mutant("the penalty leaves the condition out", M8,
+           "condition=code, **epsilon", "condition=0 * code, **epsilon",
+           f"{EXAMPLES}::test_the_penalty_of_the_conditional_step_sees_the_labels"),
+    mutant("G's gradient is that of the planes", M8,
+           "dfake, _ = join_backward(C.backward(dscores, c_cache, params=False), COLOURS)",
+           "dfake = C.backward(dscores, c_cache, params=False)[..., -COLOURS:]",
+           f"{EXAMPLES}::test_the_generators_step[cgan]"),
+    # Conditions and attributes
+    mutant("a plane's gradient is a mean", CONDITION,
+           ".sum(axis=between)", ".mean(axis=between)", f"{WAY_BACK}[shape2]"),
+    mutant("rows are matched by their order", ATTRIBUTES,
+           "values.append(rows[row])", "values.append([*rows.values()][index])", BY_NAME),
+    mutant("every label has a z of its own", RUN,
+           "self._sheet(self.latent.labelled(z, self.xp.full(SAMPLES, k)), scale=1)",
+           "self._sheet(self.latent.labelled(z + k, self.xp.full(SAMPLES, k)), scale=1)",
+           f"{EXAMPLES}::TestConditionalRuns::test_one_sheet_a_label_from_the_same_z"),
+    mutant("labels stay where they were when images are shuffled", RUN,
+           "one_hot(self.labels[chosen]", "one_hot(self.labels[: self.batch_size]",
+           f"{EXAMPLES}::TestConditionalRuns::test_batches_carry_their_labels"),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    """A copy of the project without fault."""
+    return copy_project(ROOT, tmp_path_factory.mktemp("project"))
+
+
+@pytest.fixture(scope="module")
+def verdicts(template, request, tmp_path_factory):
+    """Mutant -> future of `try_mutant`, for all that are to be tested, two at a time."""
+    folder = tmp_path_factory.mktemp("mutants")
+    wanted = [item.callspec.params["mutant"] for item in request.session.items
+              if item.function is test_mutant_is_killed]  # fmt: skip
+    with ThreadPoolExecutor(WORKERS) as pool:
+        yield {
+            mutant: pool.submit(try_mutant, mutant, template, folder / str(number))
+            for number, mutant in enumerate(wanted)
+        }
+        pool.shutdown(cancel_futures=True)
+
+
+def test_checks_pass_without_a_fault(template):
+    checks = dict.fromkeys(check for mutant in MUTANTS for check in mutant.checks)
+    code, output = run_checks(template, checks)
+    assert code == 0, output
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_mutant_is_killed(mutant, verdicts):
+    problem = verdicts[mutant].result()
+    assert problem is None, problem
