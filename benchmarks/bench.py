@@ -29,6 +29,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from steps_minigan import flops  # noqa: E402
 
 
+PAUSE = 0.3  # seconds between two turns
+
+
 def serve(pipe, module, function, arguments, warm_up):
     """A worker: builds `module.function(*arguments)`, a step, and times it on request."""
     step = getattr(__import__(module), function)(*arguments)
@@ -38,6 +41,10 @@ def serve(pipe, module, function, arguments, warm_up):
         index += 1
     pipe.send("ready")
     while (steps := pipe.recv()) is not None:
+        # The other side's threads spin on for a while after its turn; and ours must wake up.
+        time.sleep(PAUSE)
+        step(index)
+        index += 1
         start = time.perf_counter()
         for _ in range(steps):
             step(index)

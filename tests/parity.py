@@ -74,7 +74,9 @@ CASES = {
     "m5-original": Case(
         "dcgan", "simultaneous", 2e-4, 0.5, NOISY_ORIGINAL, options=dict(original=True)
     ),
-    "m5-upsample": Case("dcgan", "two_pass_mean", 2e-4, 0.5, NOISY, options=dict(upsample=True)),
+    "m5-upsample": Case(
+        "dcgan", "two_pass_mean", 2e-4, 0.5, NOISY, steps=10, options=dict(upsample=True)
+    ),
     "m6": Case("anime_dcgan", "same_fakes", 2e-4, 0.5, HARD, batch=4, width=1 / 32),
 }
 
@@ -156,7 +158,8 @@ def train_torch(case):
     module, _, our_G, our_D = build(case)
     G, D = torch_reference.TorchNetwork(our_G), torch_reference.TorchNetwork(our_D)
     opt_g, opt_d = (
-        torch.optim.Adam(net.params, case.lr, betas=(case.b1, 0.999), eps=case.eps) for net in (G, D)
+        torch.optim.Adam(net.params, case.lr, betas=(case.b1, 0.999), eps=case.eps)
+        for net in (G, D)
     )
     train_step = getattr(torch_reference, f"{case.torch_step}_step")
     for step in range(case.steps):

@@ -24,7 +24,8 @@ class TorchNetwork:
     def __init__(self, network):
         self.network = network
         self.params = [
-            torch.from_numpy(param.copy()).requires_grad_() for _, param, _ in network.named_tensors()
+            torch.from_numpy(param.copy()).requires_grad_()
+            for _, param, _ in network.named_tensors()
         ]
         self.buffers = [
             torch.from_numpy(getattr(layer, name).copy())

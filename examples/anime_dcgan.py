@@ -1,0 +1,129 @@
+"""M6: a DCGAN for faces or any other folder of pictures, at 96x96 in colour.
+
+    python examples/anime_dcgan.py --data FOLDER
+    python examples/anime_dcgan.py --data FOLDER --width 0.5     a quarter of the work
+
+The largest of the DCGANs here.  G learns from the images that D was just trained on, so it is
+run once a step.
+"""
+
+import minigan as mg
+from minigan import data, training
+from minigan.functions import sigmoid
+from minigan.losses import bce_with_logits, non_saturating
+
+LATENT = training.Latent(100, "normal")
+CONV = dict(use_bias=False, weight_init=mg.init.UniformFanIn())
+NORM = dict(momentum=0.9, eps=1e-5)
+
+
+def generator(options):
+    """z (N, 100) -> images (N, 96, 96, 3) in [-1, 1]: 12,661,888 parameters, 3,840 moving."""
+    c1, c2, c3, c4 = training.channels(options, 1024, 512, 256, 128)
+    return mg.Sequential(
+        [
+            mg.Reshape((1, 1, 100)),
+            mg.ConvTranspose2d(100, c1, 4, padding="valid", **CONV),  # 4 x 4
+            mg.BatchNorm(c1, **NORM),
+            mg.ReLU(),
+            mg.ConvTranspose2d(c1, c2, 4, stride=2, padding=1, **CONV),  # 8 x 8
+            mg.BatchNorm(c2, **NORM),
+            mg.ReLU(),
+            mg.ConvTranspose2d(c2, c3, 4, stride=2, padding=1, **CONV),  # 16 x 16
+            mg.BatchNorm(c3, **NORM),
+            mg.ReLU(),
+            mg.ConvTranspose2d(c3, c4, 4, stride=2, padding=1, **CONV),  # 32 x 32
+            mg.BatchNorm(c4, **NORM),
+            mg.ReLU(),
+            mg.ConvTranspose2d(c4, 3, 5, stride=3, padding=1, **CONV),  # 96 x 96
+            mg.Tanh(),
+        ],
+        name="generator",
+        seed=options.seed,
+        dtype=options.dtype,
+    )
+
+
+def discriminator(options):
+    """Images (N, 96, 96, 3) -> logits (N, 1): 2,767,424 parameters, 1,920 moving."""
+    c1, c2, c3, c4 = training.channels(options, 64, 128, 256, 512)
+    return mg.Sequential(
+        [
+            mg.Conv2d(3, c1, 5, stride=3, padding=1, **CONV),  # 32 x 32
+            mg.BatchNorm(c1, **NORM),
+            mg.LeakyReLU(0.2),
+            mg.Conv2d(c1, c2, 4, stride=2, padding=1, **CONV),  # 16 x 16
+            mg.BatchNorm(c2, **NORM),
+            mg.LeakyReLU(0.2),
+            mg.Conv2d(c2, c3, 4, stride=2, padding=1, **CONV),  # 8 x 8
+            mg.BatchNorm(c3, **NORM),
+            mg.LeakyReLU(0.2),
+            mg.Conv2d(c3, c4, 4, stride=2, padding=1, **CONV),  # 4 x 4
+            mg.BatchNorm(c4, **NORM),
+            mg.LeakyReLU(0.2),
+            mg.Conv2d(c4, 1, 4, padding="valid", **CONV),
+            mg.Flatten(),
+        ],
+        name="discriminator",
+        seed=options.seed,
+        dtype=options.dtype,
+    )
+
+
+def train_step(G, D, opt_g, opt_d, real, z):
+    """One update of D, then one of G on the same images.  real: (N, 96, 96, 3); z: (N, 100)."""
+    fake, g_cache = G.forward(z)
+
+    # D: in two passes, because each kind of image is normalised by its own batch statistics.
+    D.zero_grad()
+    real_loss, d_real = judge(D, real, 1.0)
+    fake_loss, d_fake = judge(D, fake, 0.0)
+    opt_d.step()
+
+    # G: its cache is still good, since only D has changed.  D's is not: D is run again.
+    logits, d_cache = D.forward(fake)
+    g_loss, dlogits = non_saturating(logits)
+    dfake = D.backward(dlogits, d_cache, params=False)
+    G.zero_grad()
+    G.backward(dfake, g_cache, inputs=False)
+    opt_g.step()
+    return dict(d_loss=real_loss + fake_loss, g_loss=g_loss, d_real=d_real, d_fake=d_fake)
+
+
+def judge(D, images, label):
+    """D's (loss, mean verdict) on images of one label; adds the gradient to D's."""
+    logits, cache = D.forward(images)
+    loss, dlogits = bce_with_logits(logits, label)
+    D.backward(dlogits, cache, inputs=False)
+    return loss, sigmoid(logits).mean()
+
+
+def main(argv=None):
+    parser = training.parser(__doc__, name="anime_dcgan", epochs=25, batch_size=8)
+    parser.add_argument("--lr", type=training.number(0, 1), default=2e-4, help="learning rate")
+    parser.add_argument("--b1", type=training.fraction, default=0.5, help="Adam's beta 1")
+    parser.add_argument("--fit", choices=("crop", "squash"), default="crop",
+                        help="how pictures become square")
+    options = training.parse(parser, argv)
+    G, D = generator(options), discriminator(options)
+    if options.summary:
+        return training.summarize(G, D, LATENT)
+
+    opt_g = mg.Adam(G, options.lr, b1=options.b1)
+    opt_d = mg.Adam(D, options.lr, b1=options.b1)
+    dataset = data.load(
+        options.data, auto="digits", size=96, channels=3, fit=options.fit, limit=options.limit
+    )
+    run = training.Run(
+        options,
+        dataset,
+        {"generator": G, "discriminator": D},
+        {"generator": opt_g, "discriminator": opt_d},
+        latent=LATENT,
+    )
+    for real in run:
+        run.log(**train_step(G, D, opt_g, opt_d, real, run.draw_latent("step")))
+
+
+if __name__ == "__main__":
+    training.command(main)
