@@ -112,7 +112,7 @@ LAYOUTS = {"default": (False,), "channels last": (True,)}
 CASES = {
     f"{model} batch {batch}": Case(model, batch, variants, steps)
     for model, batch, variants, steps in (
-        ("m1", 100, DENSE, 10), ("m1", 128, DENSE, 10),
+        ("m1", 100, DENSE, 20), ("m1", 128, DENSE, 20),
         ("m2", 64, LAYOUTS, 3), ("m3", 64, LAYOUTS, 3), ("m4", 128, LAYOUTS, 1),
         ("m5", 128, LAYOUTS, 1), ("m6", 8, LAYOUTS, 2),
     )

@@ -13,6 +13,9 @@ from pathlib import Path
 import numpy as np
 
 import minigan as mg
+from minigan import training
+
+training.keep_freed_memory()  # as every run does
 
 OPTIONS = types.SimpleNamespace(
     seed=0, dtype="float32", width=1.0, original=False, upsample=False, dropout=0.3, flip=0.0

@@ -5,6 +5,7 @@ It knows networks and optimizers as flat vectors and nothing of layers' insides.
 
 from .command import command
 from .latent import Latent
+from .memory import keep_freed_memory
 from .options import channels, fraction, integer, number, parse, parser, summarize
 from .progress import Progress
 from .run import Run
@@ -17,6 +18,7 @@ __all__ = [
     "command",
     "fraction",
     "integer",
+    "keep_freed_memory",
     "number",
     "parse",
     "parser",

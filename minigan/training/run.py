@@ -33,6 +33,7 @@ from . import pictures
 from .checkpoint import Checkpoint, save, state
 from .history import History
 from .lock import locked
+from .memory import keep_freed_memory
 from .options import CHECKPOINT, command_line, configuration
 from .plot import loss_curve
 from .progress import Progress
@@ -94,6 +95,7 @@ class Run:
     # What the training step uses.
 
     def __iter__(self):
+        keep_freed_memory()
         # NumPy's warnings of an overflow add nothing: losses and results are checked.
         quiet = np.errstate(all="ignore")
         with self._saving_errors(), locked(self.folder), _Interrupts() as interrupts, quiet:
