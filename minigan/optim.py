@@ -101,11 +101,11 @@ class Adam(Optimizer):
         m = b1 m + (1 - b1) g          v = b2 v + (1 - b2) g^2
         p -= lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
 
-    The state keeps the sums m / (1 - b1) and v / (1 - b2), which saves two passes over
-    memory; their factors join the bias corrections, as scalars.
+    The state keeps m / (1 - b1) and v / (1 - b2), which saves two passes over memory; the
+    factors join the bias corrections, as scalars.
     """
 
-    slots = ("m_sum", "v_sum")
+    slots = ("m", "v")
 
     def __init__(self, network, lr, *, b1=0.9, b2=0.999, eps=1e-8):
         super().__init__(network, lr)
@@ -114,19 +114,19 @@ class Adam(Optimizer):
         check_setting(self, "eps", eps, 0, math.inf)
         self.b1, self.b2, self.eps = b1, b2, eps
 
-    def update(self, p, g, m_sum, v_sum, scratch):
+    def update(self, p, g, m, v, scratch):
         xp = get_array_module(p)
-        m_sum *= self.b1
-        m_sum += g
-        v_sum *= self.b2
+        m *= self.b1
+        m += g
+        v *= self.b2
         xp.multiply(g, g, out=scratch)
-        v_sum += scratch
+        v += scratch
         # From sums to averages without the bias of their start at zero:
         m_scale = (1 - self.b1) / (1 - self.b1**self.t)
         root_v_scale = math.sqrt((1 - self.b2) / (1 - self.b2**self.t))
         # p -= lr m_scale m / (root_v_scale sqrt(v) + eps), divided through by root_v_scale
-        xp.sqrt(v_sum, out=scratch)
+        xp.sqrt(v, out=scratch)
         scratch += self.eps / root_v_scale
-        xp.divide(m_sum, scratch, out=scratch)
+        xp.divide(m, scratch, out=scratch)
         scratch *= self.lr * m_scale / root_v_scale
         p -= scratch

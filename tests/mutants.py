@@ -77,8 +77,8 @@ SEEN_ELSEWHERE = [
         BCE,
         more=((
             OPTIM,
-            "(1 - self.b1**self.t)\n        p -= scratch",
-            "(1 - self.b1**self.t)\n        p += scratch",
+            "m_scale / root_v_scale\n        p -= scratch",
+            "m_scale / root_v_scale\n        p += scratch",
         ),),
     ),
     mutant(
@@ -364,10 +364,10 @@ OF_OUR_OWN = [
            "test_strict_array_module.py::test_losses_agree_with_numpy"),
     # Optimizers
     mutant("Adam: no bias correction", OPTIM,
-           "self.lr * root / (1 - self.b1**self.t)", "self.lr * root", FORMULA),
+           "(1 - self.b1) / (1 - self.b1**self.t)", "1 - self.b1", FORMULA),
     mutant("Adam: v decays with b1", OPTIM, "v *= self.b2", "v *= self.b1", FORMULA),
     mutant("Adam: eps inside the correction", OPTIM,
-           "scratch += self.eps * root", "scratch += self.eps", FORMULA),
+           "scratch += self.eps / root_v_scale", "scratch += self.eps", FORMULA),
     mutant("RMSProp: eps inside the root", OPTIM,
            "xp.sqrt(s, out=scratch)\n        scratch += self.eps",
            "xp.sqrt(s + self.eps, out=scratch)", FORMULA),
@@ -376,7 +376,8 @@ OF_OUR_OWN = [
            FORMULA),
     mutant("optimizers: steps are not counted", OPTIM, "self.t += 1", "self.t = 1", FORMULA),
     mutant("optimizers: the last block is left out", OPTIM,
-           "-(-size // block)", "size // block", FORMULA),
+           "range(0, vectors[0].size, block)",
+           "range(0, vectors[0].size - block + 1, block)", FORMULA),
     # The training step
     mutant("D also trains on G's loss", EXAMPLE,
            "D.backward(dlogits, d_cache, params=False)", "D.backward(dlogits, d_cache)",

@@ -8,7 +8,7 @@ import pytest
 import minigan as mg
 from minigan import optim
 
-SIZES = [(3, 2), (180, 200)]  # within one block; more than two blocks
+SIZES = [(3, 2), (500, 600)]  # within one block; more than two blocks
 
 
 def sgd(p, gradients, lr, momentum=0.0):
