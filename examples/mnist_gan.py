@@ -72,8 +72,7 @@ def train_step(G, D, opt_g, opt_d, real, z_d, z_g):
     logits, cache = D.forward(xp.concatenate([real, fake]))
     real_loss, d_real = bce_with_logits(logits[:n], 1.0)
     fake_loss, d_fake = bce_with_logits(logits[n:], 0.0)
-    D.zero_grad()
-    D.backward(xp.concatenate([d_real, d_fake]), cache, inputs=False)
+    D.backward(xp.concatenate([d_real, d_fake]), cache, params="set", inputs=False)
     opt_d.step()
 
     # G: the gradient runs through the updated D, which stays as it is (params=False).
@@ -81,8 +80,7 @@ def train_step(G, D, opt_g, opt_d, real, z_d, z_g):
     fake_logits, d_cache = D.forward(fake)
     g_loss, dlogits = non_saturating(fake_logits)
     dfake = D.backward(dlogits, d_cache, params=False)
-    G.zero_grad()
-    G.backward(dfake, g_cache, inputs=False)
+    G.backward(dfake, g_cache, params="set", inputs=False)
     opt_g.step()
 
     return dict(

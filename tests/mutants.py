@@ -60,8 +60,7 @@ NO_GPU = "test_strict_array_module.py::TestNoGPU"
 SEEN_ELSEWHERE = [
     mutant(
         "G never trains: its gradient is zeroed after its backward", EXAMPLE,
-        "    G.zero_grad()\n    G.backward(dfake, g_cache, inputs=False)\n",
-        "    G.backward(dfake, g_cache, inputs=False)\n    G.zero_grad()\n",
+        "    opt_g.step()\n", "    G.zero_grad()\n    opt_g.step()\n",
         f"{TOUCHES}::test_both_networks_learn",
     ),
     mutant(
@@ -134,7 +133,7 @@ SEEN_ELSEWHERE = [
     ),
     mutant(
         "D's weights move between the forward and the backward of G's step", EXAMPLE,
-        "cache, inputs=False)\n    opt_d.step()\n", "cache, inputs=False)\n",
+        "params=\"set\", inputs=False)\n    opt_d.step()\n", "params=\"set\", inputs=False)\n",
         G_STEP,
         more=((
             EXAMPLE,
@@ -248,7 +247,7 @@ OF_OUR_OWN = [
     ),
     mutant(
         "Dense: no bias gradient", DENSE,
-        "self.bias_grad += rows(dy).sum(axis=0)", "self.bias_grad += 0", GRADIENTS,
+        "self.put_grad(self.bias_grad, rows(dy).sum(axis=0), params)", "pass", GRADIENTS,
     ),
     mutant(
         "Dense: the bias gradient is divided by the batch once more", DENSE,
@@ -383,7 +382,7 @@ OF_OUR_OWN = [
            "D.backward(dlogits, d_cache, params=False)", "D.backward(dlogits, d_cache)",
            f"{TOUCHES}::test_g_step_leaves_d_alone"),
     mutant("D's gradients pile up from step to step", EXAMPLE,
-           "    D.zero_grad()\n", "", f"{TOUCHES}::test_gradients_do_not_pile_up"),
+           ", cache, params=\"set\"", ", cache, params=True", f"{TOUCHES}::test_gradients_do_not_pile_up"),
     mutant("D learns that generated images are real", EXAMPLE,
            "bce_with_logits(logits[n:], 0.0)", "bce_with_logits(logits[n:], 1.0)", REPORTED),
     mutant("D's loss is that of the real images alone", EXAMPLE,

@@ -203,6 +203,11 @@ def clip(a, low, high, out=None):
     return ndarray(result) if out is None else out
 
 
+def matmul(a, b, out):
+    np.matmul(_device(a), _device(b), out=_device(out))
+    return out
+
+
 # New arrays.
 
 

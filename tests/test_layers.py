@@ -71,10 +71,20 @@ def arrays_in(cache):
     return [value for value in values if isinstance(value, np.ndarray)]
 
 
-@pytest.mark.parametrize("layer", [mg.Dense(6, 4), mg.BatchNorm(6), mg.LayerNorm(6)], ids=repr)
-def test_gradients_accumulate_and_freeze(layer):
+@pytest.mark.parametrize(
+    "layer, x",
+    [
+        (mg.Dense(6, 4), VECTORS),
+        (mg.BatchNorm(6), VECTORS),
+        (mg.LayerNorm(6), VECTORS),
+        (mg.Conv2d(6, 4, 2), IMAGES),
+        (mg.ConvTranspose2d(6, 4, 2), IMAGES),
+    ],
+    ids=["Dense", "BatchNorm", "LayerNorm", "Conv2d", "ConvTranspose2d"],
+)
+def test_gradients_accumulate_and_freeze(layer, x):
     layer = built(layer)
-    y, cache = layer.forward(VECTORS)
+    y, cache = layer.forward(x)
     dy = rng.standard_normal(y.shape)
     dx = layer.backward(dy, cache)
     once = layer.grads.copy()
@@ -88,6 +98,8 @@ def test_gradients_accumulate_and_freeze(layer):
 
     assert layer.backward(dy, cache, inputs=False) is None
     np.testing.assert_allclose(layer.grads, 3 * once, rtol=1e-15)
+    layer.backward(dy, cache, params="set")
+    np.testing.assert_allclose(layer.grads, once, rtol=1e-15)
     layer.zero_grad()
     assert not layer.grads.any()
 

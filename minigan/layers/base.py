@@ -43,7 +43,8 @@ class Layer:
     def backward(self, dy, cache, params=True, inputs=True):
         """dx, the loss gradient at the input, given dy, the one at the output.
 
-        params: add the parameter gradients to `grads`; False leaves them alone.
+        params: True adds the parameter gradients to `grads`; "set" puts them there, which
+        spares a zero_grad() before and two passes over memory; False leaves them alone.
         inputs: False where nobody needs dx; it is then not computed and None.
         """
         raise NotImplementedError
@@ -146,6 +147,13 @@ class Layer:
     def zero_grad(self):
         """Set the parameter gradients to zero."""
         self.grads.fill(0)
+
+    def put_grad(self, grad, value, params):
+        """Add a value to a parameter gradient, or set it: what `params` of backward says."""
+        if params == "set":
+            grad[...] = value
+        else:
+            grad += value
 
     def begin_step(self, step):
         """Tell layers that draw random numbers which training step this is."""

@@ -59,9 +59,11 @@ class Convolution(Layer):
             y += self.bias
         return y
 
-    def add_bias_grad(self, dy):
+    def put_grads(self, weight_grad, dy, params):
+        """The gradients of weights and bias, given that of the weights and dy."""
+        self.put_grad(self.weight_grad, weight_grad, params)
         if self.use_bias:
-            self.bias_grad += rows(dy).sum(axis=0)
+            self.put_grad(self.bias_grad, rows(dy).sum(axis=0), params)
 
 
 class Conv2d(Convolution):
@@ -87,8 +89,7 @@ class Conv2d(Convolution):
     def backward(self, dy, cache, params=True, inputs=True):
         x, g = cache, self.geometry(cache.shape[1:3])
         if params:
-            self.weight_grad += conv_dw(x, dy, g)
-            self.add_bias_grad(dy)
+            self.put_grads(conv_dw(x, dy, g), dy, params)
         return conv_dx(dy, self.weight, g) if inputs else None
 
     def double_backward(self, dx_bar, dy, cache):
@@ -122,8 +123,7 @@ class ConvTranspose2d(Convolution):
     def backward(self, dy, cache, params=True, inputs=True):
         x, g = cache, self.geometry(cache.shape[1:3])
         if params:
-            self.weight_grad += conv_dw(dy, x, g)
-            self.add_bias_grad(dy)
+            self.put_grads(conv_dw(dy, x, g), dy, params)
         return conv(dy, self.weight, g) if inputs else None
 
     def double_backward(self, dx_bar, dy, cache):

@@ -91,8 +91,8 @@ class Normalization(Layer):
     def backward(self, dy, cache, params=True, inputs=True):
         if params:
             axes = self.other_axes(dy)
-            self.gamma_grad += (dy * cache.h).sum(axis=axes)
-            self.beta_grad += dy.sum(axis=axes)
+            self.put_grad(self.gamma_grad, (dy * cache.h).sum(axis=axes), params)
+            self.put_grad(self.beta_grad, dy.sum(axis=axes), params)
         return cache.backward(dy * self.along(self.gamma, dy)) if inputs else None
 
     def double_backward(self, dx_bar, dy, cache):
