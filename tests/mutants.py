@@ -2,9 +2,7 @@
 
 The first part reintroduces what was found in other hand-written engines, the second what
 is easily written by mistake in this one.  `test_mutations.py` makes them and runs the
-checks.  What other engines got wrong in parts that minigan does not have yet joins with
-them: up-sampling, convolution (shapes only, `col2im`), the gradient penalty (one epsilon,
-one norm or one optimizer step too many, the root of 0).
+checks; the faults of gradient penalties are in `test_mutations_penalty.py`.
 """
 
 from dataclasses import dataclass
@@ -47,6 +45,7 @@ EPOCHS = "test_run.py::test_every_epoch_shows_each_image_at_most_once_in_a_new_o
 PICTURES = "test_run.py::test_samples_show_the_same_z_in_evaluation_mode"
 RESUME = "test_run.py::test_a_run_in_legs_is_the_run_in_one_go"
 GRADIENTS = "test_layers.py::test_gradients_on_vectors_and_images"
+ALL_LAYERS = "test_layers.py::test_every_gradient_and_second_derivative"
 NOT_MUTATED = "test_layers.py::test_nothing_is_mutated_and_the_dtype_is_kept"
 ACCUMULATE = "test_layers.py::test_gradients_accumulate_and_freeze"
 DROPOUT_TEST = "test_layers.py::test_dropout_is_inverted_and_addressed"
@@ -361,6 +360,16 @@ OF_OUR_OWN = [
            "loss = (softplus(logits) - t * logits).mean()",
            "loss = float((softplus(logits) - t * logits).mean())",
            "test_strict_array_module.py::test_losses_agree_with_numpy"),
+    # Convolution and up-sampling
+    mutant("up-sampling: backward takes one pixel of the block", "minigan/layers/upsample.py",
+           "self._blocks(dy).sum(axis=(2, 4))", "self._blocks(dy)[:, :, 0, :, 0]", ALL_LAYERS),
+    mutant("same padding: the odd zero goes in front", "minigan/kernels/geometry.py",
+           "return zeros // 2, zeros - zeros // 2", "return zeros - zeros // 2, zeros // 2",
+           "test_geometry.py"),
+    mutant("Conv2d: the second order of the weights reads x", "minigan/layers/conv.py",
+           "conv_dw(dx_bar, dy, g)", "conv_dw(cache, dy, g)", ALL_LAYERS),
+    mutant("Conv2d: no bias gradient", "minigan/layers/conv.py",
+           "self.put_grad(self.bias_grad, rows(dy).sum(axis=0), params)", "pass", ALL_LAYERS),
     # Optimizers
     mutant("Adam: no bias correction", OPTIM,
            "(1 - self.b1) / (1 - self.b1**self.t)", "1 - self.b1", FORMULA),
