@@ -1,19 +1,14 @@
 """Optimizers: a few in-place lines over the network's flat vectors.
 
-`step()` is the only code that writes parameters.  On the CPU it walks the vectors
-in blocks that fit into cache: a formula's lines read the same operands again and
-again, and in one pass over whole vectors every line would fetch them from memory.
-The state (moments, step count) is flat too, and goes into a checkpoint whole.
+`step()` is the only code that writes parameters.  The state (moments, step count) is
+flat too, and goes into a checkpoint whole.
 """
 
 import math
 
-import numpy as np
-
 from .arrays import get_array_module, to_device
 from .errors import check_setting
-
-BLOCK = 131072  # elements: Adam's five float32 blocks are 2.6 MB
+from .kernels import in_blocks
 
 
 class Optimizer:
@@ -35,15 +30,9 @@ class Optimizer:
     def step(self):
         """Update the parameters once; the gradients are left as they are."""
         self.t += 1
-        vectors = (self.network.params, self.network.grads, *self.state.values())
-        xp = get_array_module(vectors[0])
-        block = BLOCK if xp is np else max(vectors[0].size, 1)  # a GPU: one fat launch a line
-        scratch = xp.empty_like(vectors[0][:block])
-        for start in range(0, vectors[0].size, block):
-            p, g, *state = (vector[start : start + block] for vector in vectors)
-            self.update(p, g, *state, scratch[: p.size])
+        in_blocks(self.update, self.network.params, self.network.grads, *self.state.values())
 
-    def update(self, p, g, *state_and_scratch):
+    def update(self, p, g, *state):
         """The formula on one block: writes p and the state, reads g."""
         raise NotImplementedError
 
@@ -63,12 +52,10 @@ class SGD(Optimizer):
         check_setting(self, "momentum", momentum, 0, 1)
         self.momentum = momentum
 
-    def update(self, p, g, velocity, scratch):
-        xp = get_array_module(p)
+    def update(self, p, g, velocity):
         velocity *= self.momentum
         velocity += g
-        xp.multiply(velocity, self.lr, out=scratch)
-        p -= scratch
+        p -= velocity * self.lr
 
 
 class RMSProp(Optimizer):
@@ -82,9 +69,9 @@ class RMSProp(Optimizer):
         check_setting(self, "eps", eps, 0, math.inf)
         self.rho, self.eps = rho, eps
 
-    def update(self, p, g, s, scratch):
+    def update(self, p, g, s):
         xp = get_array_module(p)
-        xp.multiply(g, g, out=scratch)
+        scratch = g * g
         scratch *= 1 - self.rho
         s *= self.rho
         s += scratch
@@ -114,12 +101,12 @@ class Adam(Optimizer):
         check_setting(self, "eps", eps, 0, math.inf)
         self.b1, self.b2, self.eps = b1, b2, eps
 
-    def update(self, p, g, m, v, scratch):
+    def update(self, p, g, m, v):
         xp = get_array_module(p)
         m *= self.b1
         m += g
         v *= self.b2
-        xp.multiply(g, g, out=scratch)
+        scratch = g * g
         v += scratch
         # From sums to averages without the bias of their start at zero:
         m_scale = (1 - self.b1) / (1 - self.b1**self.t)

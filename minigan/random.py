@@ -17,7 +17,10 @@ import zlib
 
 import numpy as np
 
+from .threads import parallel
+
 _KEEP_LEVELS = 1 << 16
+_MASK_BLOCK = 1 << 19  # elements of a mask that share a generator
 
 
 def generator(seed, where, step=0, call=0):
@@ -26,8 +29,12 @@ def generator(seed, where, step=0, call=0):
     seed, step, call: integers >= 0; `call` tells apart several draws of one
     place within one step.  where: a string.
     """
+    return np.random.Generator(_bits(seed, where, step, call))
+
+
+def _bits(seed, where, step, call):
     words = (int(seed), zlib.crc32(where.encode()), int(step), int(call))
-    return np.random.Generator(np.random.SFC64(np.random.SeedSequence(words)))
+    return np.random.SFC64(np.random.SeedSequence(words))
 
 
 def normal(shape, *, seed, where, step=0, dtype=np.float32, xp=np):
@@ -56,13 +63,26 @@ def keep_mask(shape, keep, *, seed, where, step=0, call=0, xp=np):
     threshold = round(keep * _KEEP_LEVELS)
     size = int(np.prod(shape))
     if xp is np:
-        words = generator(seed, where, step, call).bit_generator.random_raw(-(-size // 4))
-        bits = words.view(np.uint16)[:size]
-    else:
-        words = (int(seed), zlib.crc32(where.encode()), int(step), int(call))
-        key = np.random.SeedSequence(words).generate_state(1, np.uint32)[0]
-        bits = _hash32(xp.arange(size, dtype=xp.uint32), key) >> 16
+        return _drawn_mask(size, threshold, seed, where, step, call).reshape(shape)
+    words = (int(seed), zlib.crc32(where.encode()), int(step), int(call))
+    key = np.random.SeedSequence(words).generate_state(1, np.uint32)[0]
+    bits = _hash32(xp.arange(size, dtype=xp.uint32), key) >> 16
     return (bits < threshold).reshape(shape)
+
+
+def _drawn_mask(size, threshold, seed, where, step, call):
+    """Boolean array (size,): 16 random bits < threshold, each block from its own generator."""
+    mask = np.empty(size, bool)
+
+    def draw(start, stop):
+        for block in range(start, stop):
+            part = mask[block * _MASK_BLOCK : (block + 1) * _MASK_BLOCK]
+            bits = _bits(seed, where, step, call + (block << 32))
+            words = bits.random_raw(-(-part.size // 4))
+            np.less(words.view(np.uint16)[: part.size], threshold, out=part)
+
+    parallel(draw, -(-size // _MASK_BLOCK), size)
+    return mask
 
 
 def kept_share(keep):

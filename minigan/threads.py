@@ -1,47 +1,186 @@
 """Share work out over the cores: each thread does the whole job for its part.
 
-NumPy's element-wise operations run on one core, and its matrix products on all
-of them, each thread waiting for the slowest at the end of every product.  A
-convolution is a chain of both, so here it is cut the other way: the batch falls
-into one contiguous range a core, a thread takes its range from input to output
-(NumPy releases the interpreter lock), and nobody waits until the end.  Meanwhile
-the matrix products keep to the thread that calls them.
+NumPy's element-wise operations run on one core.  Its matrix products run on all of
+them, but OpenBLAS's threads go on spinning for some 25 ms after each product, on the
+very cores that other threads of ours would use.  So minigan shares out everything
+itself: a range of images, of rows or of elements falls into one contiguous part a core,
+NumPy releases the interpreter lock, and the BLAS keeps to the thread that calls it.
 
 That needs a hold on the BLAS's number of threads, which NumPy does not offer;
 its wheels carry OpenBLAS, whose function is found through ctypes.  With another
 BLAS the work runs in the calling thread and the BLAS uses the cores as it likes.
 
-Ranges depend on the count and the number of cores alone, so results repeat bit
+Parts depend on the count and the number of cores alone, so results repeat bit
 for bit.  The number of cores is OpenBLAS's own: OPENBLAS_NUM_THREADS sets it.
 """
 
+import collections
+import contextlib
+import contextvars
 import ctypes
 import os
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+import time
 
 
-def parallel(work, count):
+FEW = 2**16  # elements that one core has done before another is awake
+SPIN_SECONDS = 0.01  # how long a worker waits for the next task before it sleeps
+
+
+def parallel(work, count, elements):
     """The list of work(start, stop) over ranges that cover range(count), one range a core.
 
-    An exception in any range is raised here, after every range has ended.
+    elements: how many the work goes over; few are left to the calling thread, as one range.
+    An exception in any range is raised here, after every range has ended.  Called from
+    within such a range, or while another thread's ranges run, it takes the ranges one
+    after the other.
     """
-    if count < 2:  # nothing to share out: the BLAS may as well have all cores
-        return [work(0, count)] if count else []
     with _blas.single_threaded() as cores:
-        pieces = min(cores, count)
+        pieces = min(cores, count) if elements > FEW else min(1, count)
         ranges = [(i * count // pieces, (i + 1) * count // pieces) for i in range(pieces)]
-        others = [_pool(cores).submit(work, *other) for other in ranges[1:]]
+        if pieces < 2 or not _one_at_a_time.acquire(blocking=False):
+            return [work(*each) for each in ranges]
+        try:
+            return _team(cores).share_out(work, ranges)
+        finally:
+            _one_at_a_time.release()
+
+
+class _Team:
+    """The calling thread and a worker for each further core.
+
+    While they work, each keeps to a core of its own, where the system lets it choose: the
+    scheduler tends to wake a thread on the core of the one that wakes it, and takes
+    milliseconds to part the two.
+    """
+
+    def __init__(self, size):
+        cores = _affinity()
+        self.homes = [cores and {sorted(cores)[i % len(cores)]} for i in range(size)]
+        self.workers = [_Worker(home, i) for i, home in enumerate(self.homes[1:], start=1)]
+        self.calls = 0
+        self.watching = threading.Event()
+        _start_thread(self._watch, "minigan-watch")
+
+    def share_out(self, work, ranges):
+        """The list of work(*each) for each of the ranges, at most one a core."""
+        before = _affinity()
+        _set_affinity(self.homes[0])
+        workers = self.workers[: len(ranges) - 1]
+        for worker, each in zip(workers, ranges[1:]):
+            worker.begin(work, *each)
         try:
             results = [work(*ranges[0])]
         finally:
-            errors = [other.exception() for other in others]  # waits
-        for error in errors:
+            outcomes = [worker.end() for worker in workers]
+            _set_affinity(before)
+            self.calls += 1
+            self.watching.set()
+        for _, error in outcomes:
             if error is not None:
                 raise error
-        return results + [other.result() for other in others]
+        return results + [result for result, _ in outcomes]
+
+    def _watch(self):
+        """Put the workers to sleep when there is nothing to do for a while."""
+        while self.watching.wait():
+            before = self.calls
+            time.sleep(SPIN_SECONDS)
+            # Not while the team works, nor between its workers' beginnings.
+            if self.calls == before and _one_at_a_time.acquire(blocking=False):
+                self.watching.clear()
+                for worker in self.workers:
+                    worker.park()
+                _one_at_a_time.release()
+
+
+class _Worker:
+    """A thread that does one task after another.
+
+    Between tasks it spins for a while, as OpenBLAS's threads and OpenMP's do: to wake a
+    thread that sleeps takes 50 us and more, most of all on a virtual machine.
+    """
+
+    def __init__(self, home, index):
+        self._orders, self._parked = collections.deque(), False
+        self._begun, self._ended, self._awake = _spin_lock(), _spin_lock(), threading.Lock()
+        for lock in (self._begun, self._ended, self._awake):
+            lock.acquire()
+        _start_thread(self._loop, f"minigan-{index}", home)
+
+    def begin(self, work, start, stop):
+        # The caller's context brings its np.errstate along.
+        self._orders.append((contextvars.copy_context().run, work, start, stop))
+        (self._awake if self._parked else self._begun).release()
+        self._parked = False
+
+    def end(self):
+        """(result, None) or (None, exception) of the task begun last."""
+        self._ended.acquire()
+        return self._outcome
+
+    def park(self):
+        """Let the worker sleep until the next task."""
+        if not self._parked:
+            self._parked = True
+            self._orders.append(None)
+            self._begun.release()
+
+    def _loop(self, home):
+        _set_affinity(home)
+        while True:
+            self._begun.acquire()
+            order = self._orders.popleft()
+            if order is None:
+                self._awake.acquire()
+                order = self._orders.popleft()
+            run, *task = order
+            try:
+                self._outcome = run(*task), None
+            except BaseException as error:  # whatever it is, the caller raises it
+                self._outcome = None, error
+            del run, task, order
+            self._ended.release()
+
+
+class _SpinLock:
+    """The C library's spin lock, with acquire() and release() as threading.Lock has them."""
+
+    # CDLL lets go of the interpreter lock during a call, PyDLL keeps it.
+    _waiting, _instant = ctypes.CDLL(None), ctypes.PyDLL(None)
+
+    def __init__(self):
+        self._lock = ctypes.c_int()
+        self._address = ctypes.byref(self._lock)
+        self._instant.pthread_spin_init(self._address, 0)
+
+    def acquire(self):
+        if self._instant.pthread_spin_trylock(self._address):
+            self._waiting.pthread_spin_lock(self._address)
+
+    def release(self):
+        self._instant.pthread_spin_unlock(self._address)
+
+
+def _spin_lock():
+    """A lock to wait for without sleeping; a plain one where the system has no such lock."""
+    return _SpinLock() if hasattr(_SpinLock._waiting, "pthread_spin_lock") else threading.Lock()
+
+
+def _start_thread(function, name, *args):
+    threading.Thread(target=function, args=args, name=name, daemon=True).start()
+
+
+def _affinity():
+    """The set of cores that the calling thread may use; None where the system has no such thing."""
+    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+
+
+def _set_affinity(cores):
+    if cores:
+        with contextlib.suppress(OSError):  # cores may have been taken away meanwhile
+            os.sched_setaffinity(0, cores)
 
 
 class _Blas:
@@ -53,7 +192,7 @@ class _Blas:
         self._users = 0
         self._cores = 1
 
-    @contextmanager
+    @contextlib.contextmanager
     def single_threaded(self):
         """Inside, the BLAS runs on the calling thread; gives how many cores it had."""
         with self._lock:
@@ -89,12 +228,13 @@ def _openblas_functions():
 
 
 _blas = _Blas()
-_pools = {}
+_one_at_a_time = threading.Lock()
+_teams = {}
 
 
-def _pool(cores):
-    """Threads for all ranges but the caller's, made at their first use in this process."""
-    key = os.getpid(), cores  # a forked child has the pool object but not its threads
-    if key not in _pools:
-        _pools[key] = ThreadPoolExecutor(cores - 1, thread_name_prefix="minigan-kernels")
-    return _pools[key]
+def _team(cores):
+    """The team for so many cores, made at its first use in this process."""
+    key = os.getpid(), cores  # a forked child has the workers but not their threads
+    if key not in _teams:
+        _teams[key] = _Team(cores)
+    return _teams[key]

@@ -160,6 +160,8 @@ def test_chunks_change_nothing_and_repeat_bit_for_bit(path, monkeypatch):
     calls = [("conv", (x, w)), ("conv_dx", (dy, w)), ("conv_dw", (x, dy))]
     whole = [getattr(path, name)(*arrays, g) for name, arrays in calls]
     monkeypatch.setattr(workspace, "CHUNK_BYTES", 30_000)
+    monkeypatch.setattr(workspace, "GROUP_BYTES", 1_000)
+    monkeypatch.setattr(threads, "FEW", 0)
     for cores in (1, 2, 3):
         monkeypatch.setattr(threads, "_blas", FixedCores(cores))
         first = [getattr(path, name)(*arrays, g) for name, arrays in calls]
@@ -206,7 +208,7 @@ def test_an_error_in_any_thread_is_raised(monkeypatch):
         done.append((start, stop))
 
     with pytest.raises(ArithmeticError, match="the last range"):
-        threads.parallel(work, 9)
+        threads.parallel(work, 9, threads.FEW + 1)
     assert sorted(done) == [(0, 3), (3, 6)]
 
 

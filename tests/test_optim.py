@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import minigan as mg
-from minigan import optim
+from minigan.kernels import blocks
 
 SIZES = [(3, 2), (500, 600)]  # within one block; more than two blocks
 
@@ -57,7 +57,7 @@ def test_against_the_formula(make, slow, settings, sizes):
         layer.grads[:] = g
         optimizer.step()
         np.testing.assert_array_equal(layer.grads, g, "step() changed the gradients")
-    for index in (0, 1, optim.BLOCK - 1, optim.BLOCK, layer.params.size - 1):
+    for index in (0, 1, blocks.BLOCK - 1, blocks.BLOCK, layer.params.size - 1):
         if index < layer.params.size:
             expected = slow(start[index], gradients[:, index], 0.01, **settings)
             assert layer.params[index] == pytest.approx(expected, rel=1e-13)

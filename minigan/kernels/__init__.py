@@ -18,9 +18,14 @@ import numpy as np
 
 from ..arrays import get_array_module
 from . import cpu, im2col
+from .blocks import blockwise, in_blocks
 from .geometry import Geometry, geometry, transposed_geometry
+from .products import matmul
 
-__all__ = ["Geometry", "conv", "conv_dw", "conv_dx", "geometry", "transposed_geometry"]
+__all__ = [
+    "Geometry", "blockwise", "conv", "conv_dw", "conv_dx", "geometry", "in_blocks", "matmul",
+    "transposed_geometry",
+]
 
 
 def conv(x, w, geometry):

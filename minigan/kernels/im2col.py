@@ -21,6 +21,7 @@ import numpy as np
 from ..arrays import get_array_module
 from ..threads import parallel
 from . import workspace
+from .products import matmul
 
 
 def conv(x, w, geometry):
@@ -28,16 +29,12 @@ def conv(x, w, geometry):
     xp = get_array_module(x)
     taps, filters = w.size // w.shape[3], w.shape[3]
     w = w.reshape(taps, filters)
-    if geometry.is_dense or geometry.is_pointwise:
-        return (x.reshape(-1, taps) @ w).reshape(len(x), *geometry.output, filters)
     y = xp.empty((len(x), *geometry.output, filters), x.dtype)
-
-    def work(start, stop):
-        for i, j in _chunks(start, stop, x, geometry):
-            rows = _rows(xp, x[i:j], geometry)
-            xp.matmul(rows, w, out=y[i:j].reshape(-1, filters))
-
-    _over_images(xp, work, len(x))
+    if geometry.is_dense or geometry.is_pointwise:
+        matmul(x.reshape(-1, taps), w, out=y.reshape(-1, filters))
+        return y
+    for i, j in _chunks(x, w, geometry):
+        matmul(_rows(xp, x[i:j], geometry), w, out=y[i:j].reshape(-1, filters))
     return y
 
 
@@ -46,18 +43,14 @@ def conv_dx(dy, w, geometry):
     xp = get_array_module(dy)
     channels, filters = w.shape[2:]
     w = w.reshape(-1, filters)
-    if geometry.is_dense or geometry.is_pointwise:
-        dx = dy.reshape(-1, filters) @ w.T
-        return dx.reshape(len(dy), *geometry.size, channels)
     dx = xp.empty((len(dy), *geometry.size, channels), dy.dtype)
-
-    def work(start, stop):
-        for i, j in _chunks(start, stop, dx, geometry):
-            rows = _rows_workspace(xp, dx[i:j], geometry)
-            xp.matmul(dy[i:j].reshape(-1, filters), w.T, out=rows.reshape(-1, len(w)))
-            _add_rows(xp, rows, dx[i:j], geometry)
-
-    _over_images(xp, work, len(dy))
+    if geometry.is_dense or geometry.is_pointwise:
+        matmul(dy.reshape(-1, filters), w.T, out=dx.reshape(-1, len(w)))
+        return dx
+    for i, j in _chunks(dx, w, geometry):
+        rows = _rows_workspace(xp, dx[i:j], geometry)
+        matmul(dy[i:j].reshape(-1, filters), w.T, out=rows.reshape(-1, len(w)))
+        _add_rows(xp, rows, dx[i:j], geometry)
     return dx
 
 
@@ -65,24 +58,25 @@ def conv_dw(x, dy, geometry):
     """x (N, H, W, C), dy (N, oh, ow, K) -> dw (kh, kw, C, K)."""
     xp = get_array_module(x)
     channels, filters = x.shape[3], dy.shape[3]
-    shape = (*geometry.kernel, channels, filters)
+    dw = xp.empty((*geometry.kernel, channels, filters), x.dtype)
+    if not len(x):
+        dw.fill(0)
+    matrix = dw.reshape(-1, filters)
     if geometry.is_dense or geometry.is_pointwise:
-        taps = geometry.kernel[0] * geometry.kernel[1] * channels
-        return (x.reshape(-1, taps).T @ dy.reshape(-1, filters)).reshape(shape)
-
-    def work(start, stop):
-        dw = xp.zeros(shape, x.dtype)
-        for i, j in _chunks(start, stop, x, geometry):
-            rows = _rows(xp, x[i:j], geometry)
-            dw += (rows.T @ dy[i:j].reshape(-1, filters)).reshape(shape)
+        matmul(x.reshape(-1, len(matrix)).T, dy.reshape(-1, filters), out=matrix)
         return dw
+    for i, j in _chunks(x, matrix, geometry):
+        part = matrix if i == 0 else workspace.take("im2col sum", matrix.shape, x.dtype, xp)
+        matmul(_rows(xp, x[i:j], geometry).T, dy[i:j].reshape(-1, filters), out=part)
+        if i > 0:
+            matrix += part
+    return dw
 
-    return sum(_over_images(xp, work, len(x)), start=xp.zeros(shape, x.dtype))
 
-
-def _chunks(start, stop, x, geometry):
+def _chunks(x, w, geometry):
+    """Ranges of the images x whose rows fit in a workspace."""
     (oh, ow), (kh, kw) = geometry.output, geometry.kernel
-    return workspace.chunks(start, stop, oh * ow * kh * kw * x.shape[3] * x.itemsize)
+    return workspace.chunks(len(x), oh * ow * kh * kw * x.shape[3] * x.itemsize, w.nbytes)
 
 
 def _rows_workspace(xp, x, geometry):
@@ -94,19 +88,29 @@ def _rows_workspace(xp, x, geometry):
 def _rows(xp, x, geometry):
     """The windows of x as a matrix (n * oh * ow, kh * kw * C)."""
     rows = _rows_workspace(xp, x, geometry)
-    padded, inside = _padded_workspace(xp, x, geometry)
-    inside[...] = x
-    for i, j, touched in geometry.taps():
-        rows[:, :, :, i, j] = padded[touched]
+
+    def work(start, stop):
+        for i, j in _groups(start, stop, x):
+            padded, inside = _padded_workspace(xp, x[i:j], geometry)
+            inside[...] = x[i:j]
+            for row, column, touched in geometry.taps():
+                rows[i:j, :, :, row, column] = padded[touched]
+
+    _over_images(xp, work, x)
     return rows.reshape(-1, rows[0, 0, 0].size)
 
 
 def _add_rows(xp, rows, dx, geometry):
     """dx = the sum of every window of rows (n, oh, ow, kh, kw, C), where it came from."""
-    padded, inside = _padded_workspace(xp, dx, geometry)
-    for i, j, touched in geometry.taps():
-        padded[touched] += rows[:, :, :, i, j]
-    dx[...] = inside
+
+    def work(start, stop):
+        for i, j in _groups(start, stop, dx):
+            padded, inside = _padded_workspace(xp, dx[i:j], geometry)
+            for row, column, touched in geometry.taps():
+                padded[touched] += rows[i:j, :, :, row, column]
+            dx[i:j] = inside
+
+    _over_images(xp, work, dx)
 
 
 def _padded_workspace(xp, x, geometry):
@@ -118,6 +122,15 @@ def _padded_workspace(xp, x, geometry):
     return padded, padded[:, top : top + height, left : left + width]
 
 
-def _over_images(xp, work, count):
-    """The list of work(start, stop) over range(count): a range a core, or all on the GPU."""
-    return parallel(work, count) if xp is np else [work(0, count)]
+def _groups(start, stop, x):
+    """Ranges of images that stay in a core's cache; on the GPU, one for all."""
+    bytes_each = x[0].nbytes if get_array_module(x) is np else 0
+    return workspace.groups(start, stop, bytes_each)
+
+
+def _over_images(xp, work, images):
+    """work(start, stop) over the images: a range a core, or all at once on the GPU."""
+    if xp is np:
+        parallel(work, len(images), images.size)
+    else:
+        work(0, len(images))

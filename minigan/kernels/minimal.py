@@ -10,8 +10,9 @@ arXiv:1509.09308):
     conv_dx:  M = A^T dy,  U = G w,   V = M @ U.T,                   dx = B^T V
     conv_dw:  V = B x,  M = A^T dy,   U = V.T @ M,                   dw = G^T U
 
-V, U and M are lists of matrices, one a product.  Each thread takes its share of
-the batch through in chunks, for which V and M are workspaces.
+V, U and M are lists of matrices, one a product, for a chunk of the batch; they are
+workspaces.  The sums go through groups of images that stay in a core's cache, and the
+cores share out images, channels, or rows and columns of the products.
 """
 
 import numpy as np
@@ -19,6 +20,7 @@ import numpy as np
 from ..threads import parallel
 from . import workspace
 from .filtering import FILTERINGS
+from .products import matmuls
 
 
 def applies(geometry):
@@ -31,16 +33,10 @@ def conv(x, w, geometry):
     plan = _Plan(geometry, w.shape[2], w.shape[3], x.dtype)
     y = np.empty((len(x), *geometry.output, w.shape[3]), x.dtype)
     u = plan.transform_filter(w)
-
-    def work(start, stop):
-        for i, j in plan.chunks(start, stop):
-            v = plan.transform_data(x[i:j])
-            m = plan.matrices_m(j - i)
-            for v_ab, u_ab, m_ab in zip(v, u, m, strict=True):
-                np.matmul(v_ab, u_ab, out=m_ab)
-            plan.transform_output(m, y[i:j])
-
-    parallel(work, len(x))
+    for i, j in plan.chunks(len(x)):
+        v, m = plan.transform_data(x[i:j]), plan.matrices_m(j - i)
+        matmuls(v, u, m)
+        plan.transform_output(m, y[i:j])
     return y
 
 
@@ -49,40 +45,29 @@ def conv_dx(dy, w, geometry):
     plan = _Plan(geometry, w.shape[2], w.shape[3], dy.dtype)
     dx = np.empty((len(dy), *geometry.size, w.shape[2]), dy.dtype)
     u = plan.transform_filter(w)
-
-    def work(start, stop):
-        for i, j in plan.chunks(start, stop):
-            m = plan.transform_output_adjoint(dy[i:j])
-            v = plan.matrices_v(j - i)
-            for v_ab, u_ab, m_ab in zip(v, u, m, strict=True):
-                np.matmul(m_ab, u_ab.T, out=v_ab)
-            plan.transform_data_adjoint(v, dx[i:j])
-
-    parallel(work, len(dy))
+    for i, j in plan.chunks(len(dy)):
+        m, v = plan.transform_output_adjoint(dy[i:j]), plan.matrices_v(j - i)
+        matmuls(m, [u_ab.T for u_ab in u], v)
+        plan.transform_data_adjoint(v, dx[i:j])
     return dx
 
 
 def conv_dw(x, dy, geometry):
     """x (N, H, W, C), dy (N, oh, ow, K) -> dw (kh, kw, C, K)."""
     plan = _Plan(geometry, x.shape[3], dy.shape[3], x.dtype)
-    shape = (*geometry.kernel, x.shape[3], dy.shape[3])
-
-    def work(start, stop):
-        u = plan.matrices_u()
-        for i, j in plan.chunks(start, stop):
-            v = plan.transform_data(x[i:j])
-            m = plan.transform_output_adjoint(dy[i:j])
-            for v_ab, u_ab, m_ab in zip(v, u, m, strict=True):
-                if i == start:
-                    np.matmul(v_ab.T, m_ab, out=u_ab)
-                else:
-                    u_ab += np.matmul(v_ab.T, m_ab, out=plan.take("sum", u_ab.shape))
-        dw = np.empty(shape, x.dtype)
-        plan.transform_filter_adjoint(u, dw)
+    dw = np.empty((*geometry.kernel, x.shape[3], dy.shape[3]), x.dtype)
+    if not len(x):
+        dw.fill(0)
         return dw
-
-    parts = parallel(work, len(x))
-    return sum(parts[1:], start=parts[0]) if parts else np.zeros(shape, x.dtype)
+    u = plan.matrices_u()
+    for i, j in plan.chunks(len(x)):
+        v, m = plan.transform_data(x[i:j]), plan.transform_output_adjoint(dy[i:j])
+        part = u if i == 0 else plan.matrices_u("part of u")
+        matmuls([v_ab.T for v_ab in v], m, part)
+        if i > 0:
+            plan.add_filters(part, u)
+    plan.transform_filter_adjoint(u, dw)
+    return dw
 
 
 class _Plan:
@@ -118,9 +103,9 @@ class _Plan:
         tiles = n * self.tiles[0] * self.tiles[1]
         return self._matrices("v", [(tiles, da * db * self.channels) for da, db in self.depths])
 
-    def matrices_u(self):
+    def matrices_u(self, use="u"):
         return self._matrices(
-            "u", [(da * db * self.channels, self.filters) for da, db in self.depths]
+            use, [(da * db * self.channels, self.filters) for da, db in self.depths]
         )
 
     def matrices_m(self, n):
@@ -134,17 +119,36 @@ class _Plan:
             matrices.append(flat[start:stop].reshape(m, n))
         return matrices
 
-    def chunks(self, start, stop):
-        """Ranges of the images start to stop whose V and M fit in a workspace."""
-        columns = sum(da * db * self.channels + self.filters for da, db in self.depths)
+    def chunks(self, n):
+        """Ranges of the n images whose V and M fit in a workspace."""
+        depth = sum(da * db for da, db in self.depths)
+        columns = depth * self.channels + len(self.depths) * self.filters
         bytes_each = self.tiles[0] * self.tiles[1] * columns * self.dtype.itemsize
-        return workspace.chunks(start, stop, bytes_each)
+        bytes_u = depth * self.channels * self.filters * self.dtype.itemsize
+        return workspace.chunks(n, bytes_each, bytes_u)
+
+    def _over_images(self, transform, matrices, images):
+        """transform(matrices, images) for groups of images (n, H, W, C), by all cores.
+
+        matrices: a list of (n * T * S, columns), of which each group takes its rows.
+        """
+        tiles = self.tiles[0] * self.tiles[1]
+
+        def work(start, stop):
+            for i, j in workspace.groups(start, stop, images[0].nbytes):
+                transform([each[i * tiles : j * tiles] for each in matrices], images[i:j])
+
+        parallel(work, len(images), images.size)
 
     # Data: B and its adjoint
 
     def transform_data(self, x):
         """x (n, H, W, C) -> V."""
         v = self.matrices_v(len(x))
+        self._over_images(self._transform_data, v, x)
+        return v
+
+    def _transform_data(self, v, x):
         pixels, image = self._pixels(x)
         (top, _), (left, _) = self.geometry.padding
         _zero_around(pixels, image, top, left)
@@ -156,10 +160,12 @@ class _Plan:
             between = self._column_tiles(between)
             for b, v_ab in enumerate(v_a):
                 self.columns.transform_data(b, between, v_ab)
-        return v
 
     def transform_data_adjoint(self, v, dx):
         """V -> dx (n, H, W, C)."""
+        self._over_images(self._transform_data_adjoint, v, dx)
+
+    def _transform_data_adjoint(self, v, dx):
         betweens = []
         for a, v_a in enumerate(self._by_product(v, self._v_image)):
             between = self._between(len(dx), a, f"between {a}")
@@ -222,17 +228,37 @@ class _Plan:
                     taps = between.swapaxes(0, 1)
                     self.columns.transform_filter(b, taps, u_ab[:, :, start:stop])
 
-        parallel(work, self.channels)
+        parallel(work, self.channels, w.size)
         return u
 
     def transform_filter_adjoint(self, u, dw):
         """U -> dw (kh, kw, C, K); overwrites U."""
-        betweens = []
-        for a, u_a in enumerate(self._by_product(u, self._u_taps)):
-            between = self._filter_between(self.channels, a, f"between {a}")
-            self.columns.transform_filter_adjoint(u_a, between.swapaxes(0, 1))
-            betweens.append(between)
-        self.rows.transform_filter_adjoint(betweens, dw)
+        u_taps = self._by_product(u, self._u_taps)
+
+        def work(start, stop):  # a range of the channels
+            betweens = []
+            for a, u_a in enumerate(u_taps):
+                between = self._filter_between(stop - start, a, f"between {a}")
+                self.columns.transform_filter_adjoint(
+                    [u_ab[:, :, start:stop] for u_ab in u_a], between.swapaxes(0, 1)
+                )
+                betweens.append(between)
+            self.rows.transform_filter_adjoint(betweens, dw[:, :, start:stop])
+
+        parallel(work, self.channels, dw.size)
+
+    def add_filters(self, u, total):
+        """total += u, both like U."""
+        u, total = (
+            [taps for u_a in self._by_product(each, self._u_taps) for taps in u_a]
+            for each in (u, total)
+        )
+
+        def work(start, stop):  # a range of the channels
+            for u_ab, total_ab in zip(u, total, strict=True):
+                total_ab[:, :, start:stop] += u_ab[:, :, start:stop]
+
+        parallel(work, self.channels, self.channels * self.filters * len(self.depths))
 
     def _filter_between(self, channels, a, use):
         """Scratch (Da, kw, channels, K): taps with G applied along the rows."""
@@ -248,6 +274,9 @@ class _Plan:
 
     def transform_output(self, m, y):
         """M -> y (n, oh, ow, K)."""
+        self._over_images(self._transform_output, m, y)
+
+    def _transform_output(self, m, y):
         n, _, width, filters = y.shape
         betweens = []
         for a, m_a in enumerate(self._by_product(m, self._m_image)):
@@ -259,6 +288,10 @@ class _Plan:
     def transform_output_adjoint(self, dy):
         """dy (n, oh, ow, K) -> M."""
         m = self.matrices_m(len(dy))
+        self._over_images(self._transform_output_adjoint, m, dy)
+        return m
+
+    def _transform_output_adjoint(self, m, dy):
         dy = self._whole_tiles(dy)
         n, _, width, filters = dy.shape
         for a, m_a in enumerate(self._by_product(m, self._m_image)):
@@ -266,7 +299,6 @@ class _Plan:
             self.rows.transform_output_adjoint(a, _rows_first(dy), _rows_first(between))
             for b, m_ab in enumerate(m_a):
                 self.columns.transform_output_adjoint(b, _columns_first(between), m_ab)
-        return m
 
     def _whole_tiles(self, dy):
         """dy, with zeros behind where the last tiles reach past the last outputs."""

@@ -3,9 +3,9 @@
 A fast convolution wants room for rearranged copies of its input.  Taking that
 room anew each time would cost page faults and cache misses, so every thread
 keeps one flat buffer per use (a short name) and dtype, and hands out views of
-it.  A thread works through its images in chunks of at most `CHUNK_BYTES` of
+it.  A convolution works through its images in chunks of `CHUNK_BYTES` of
 matrices, so the buffers grow with one chunk and one weight array, never with
-the batch.
+the batch.  Within a chunk, a thread moves groups of images of `GROUP_BYTES`.
 """
 
 import math
@@ -13,8 +13,10 @@ import threading
 
 import numpy as np
 
-# A thread's chunk: large enough for efficient GEMMs, small enough for a last-level cache.
-CHUNK_BYTES = 16 * 2**20
+# A chunk: large enough for efficient GEMMs, small enough for a last-level cache.
+CHUNK_BYTES = 64 * 2**20
+# A group: several passes over it find it in a core's own cache.
+GROUP_BYTES = 2**22
 
 _buffers = {}  # thread -> (array module, use, dtype) -> flat array
 
@@ -43,12 +45,23 @@ def held_bytes():
     return sum(array.nbytes for own in list(_buffers.values()) for array in own.values())
 
 
-def chunks(start, stop, bytes_each):
-    """Cut range(start, stop) into ranges of even length, within CHUNK_BYTES each.
+def chunks(count, bytes_each, bytes_once=0):
+    """Cut range(count) into ranges of even length, within CHUNK_BYTES each.
 
+    bytes_each: of one item.  bytes_once: what a chunk reads and writes besides, whatever its
+    length: weights.  Where these are large, chunks are larger, to go over them less often.
     The cuts depend on sizes alone, so sums over chunks come out the same in every run.
     """
-    most = max(1, CHUNK_BYTES // max(1, bytes_each))
+    return _cut(0, count, max(CHUNK_BYTES, 2 * bytes_once), bytes_each)
+
+
+def groups(start, stop, bytes_each):
+    """Cut range(start, stop) into ranges of even length, within GROUP_BYTES each."""
+    return _cut(start, stop, GROUP_BYTES, bytes_each)
+
+
+def _cut(start, stop, most_bytes, bytes_each):
+    most = max(1, most_bytes // max(1, bytes_each))
     count = stop - start
     pieces = -(-count // most)
     for i in range(pieces):

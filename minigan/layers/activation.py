@@ -12,6 +12,7 @@ the smooth Sigmoid and Tanh it is not, and a gradient penalty needs it.
 from ..arrays import get_array_module
 from ..errors import check_setting
 from ..functions import sigmoid
+from ..kernels import blockwise
 from .base import Layer
 
 
@@ -25,8 +26,12 @@ class LeakyReLU(Layer):
 
     def forward(self, x, train=True):
         xp = get_array_module(x)
-        y = x * self.slope
-        xp.maximum(x, y, out=y)
+
+        def leaky(y, x):
+            xp.multiply(x, self.slope, out=y)
+            xp.maximum(x, y, out=y)
+
+        y = blockwise(leaky, x)
         return y, y
 
     def backward(self, dy, cache, params=True, inputs=True):
@@ -36,26 +41,34 @@ class LeakyReLU(Layer):
         return self._times_derivative(dx_bar, cache), None
 
     def _times_derivative(self, dy, y):
-        # 1 or slope as arithmetic on the mask: a branch an element costs ten times more.
         xp = get_array_module(y)
-        result = xp.multiply(y > 0, 1 - self.slope, dtype=y.dtype)
-        result += self.slope
-        result *= dy
-        return result
+
+        def derivative(dx, dy, y):
+            # 1 or slope as arithmetic on the mask: a branch an element costs ten times more.
+            xp.multiply(y > 0, 1 - self.slope, out=dx, dtype=dx.dtype)
+            dx += self.slope
+            dx *= dy
+
+        return blockwise(derivative, dy, y)
 
 
 class ReLU(Layer):
     """y = max(x, 0)."""
 
     def forward(self, x, train=True):
-        y = get_array_module(x).maximum(x, 0)
+        xp = get_array_module(x)
+        y = blockwise(lambda y, x: xp.maximum(x, 0, out=y), x)
         return y, y
 
     def backward(self, dy, cache, params=True, inputs=True):
-        return dy * (cache > 0) if inputs else None
+        return self._masked(dy, cache) if inputs else None
 
     def double_backward(self, dx_bar, dy, cache):
-        return dx_bar * (cache > 0), None
+        return self._masked(dx_bar, cache), None
+
+    def _masked(self, dy, y):
+        xp = get_array_module(y)
+        return blockwise(lambda dx, dy, y: xp.multiply(dy, y > 0, out=dx), dy, y)
 
 
 class Sigmoid(Layer):

@@ -1,7 +1,7 @@
 """Dense: a matrix product over the last axis."""
 
 from .. import init
-from ..arrays import get_array_module
+from ..kernels import matmul
 from .base import Layer
 
 
@@ -32,7 +32,7 @@ class Dense(Layer):
 
     def forward(self, x, train=True):
         self.check_input(x, self.inputs)
-        y = x @ self.weight
+        y = matmul(x, self.weight)
         if self.use_bias:
             y += self.bias
         return y, x
@@ -40,17 +40,17 @@ class Dense(Layer):
     def backward(self, dy, cache, params=True, inputs=True):
         x = cache
         if params == "set":  # the product goes where it belongs, without a copy in between
-            get_array_module(x).matmul(rows(x).T, rows(dy), out=self.weight_grad)
+            matmul(rows(x).T, rows(dy), out=self.weight_grad)
         elif params:
-            self.weight_grad += rows(x).T @ rows(dy)
+            self.weight_grad += matmul(rows(x).T, rows(dy))
         if params and self.use_bias:
             self.put_grad(self.bias_grad, rows(dy).sum(axis=0), params)
-        return dy @ self.weight.T if inputs else None
+        return matmul(dy, self.weight.T) if inputs else None
 
     def double_backward(self, dx_bar, dy, cache):
         # dx = dy W^T is bilinear in dy and W, and does not contain x.
-        self.weight_grad += rows(dx_bar).T @ rows(dy)
-        return dx_bar @ self.weight, None
+        self.weight_grad += matmul(rows(dx_bar).T, rows(dy))
+        return matmul(dx_bar, self.weight), None
 
 
 def rows(x):

@@ -3,6 +3,7 @@
 from .. import random
 from ..arrays import get_array_module
 from ..errors import check_setting
+from ..kernels import blockwise
 from .base import Layer
 
 
@@ -46,6 +47,10 @@ class Dropout(Layer):
     def _masked(self, x, mask):
         if mask is None:
             return x
-        result = x * mask
-        result *= 1 / random.kept_share(1 - self.rate)
-        return result
+        xp = get_array_module(x)
+
+        def masked(y, x, mask):
+            xp.multiply(x, mask, out=y)
+            y *= 1 / random.kept_share(1 - self.rate)
+
+        return blockwise(masked, x, mask)

@@ -1,0 +1,42 @@
+"""Elementwise formulas of several lines, in cache-sized blocks on all cores.
+
+In one pass over whole arrays every line of a formula would fetch its operands from
+memory again.  A block's operands stay in the cache from one line to the next, and the
+cores share out the blocks.
+"""
+
+import numpy as np
+
+from ..arrays import get_array_module
+from ..threads import parallel
+
+BLOCK = 2**17  # elements: half a MB of float32; smaller ones cost more in Python than they gain
+
+
+def blockwise(formula, *arrays):
+    """formula(y, *arrays) for a new array y like the first; returns y.
+
+    formula: writes the elements of y, given the same elements of the arrays, whose shape is
+    the first's.
+    """
+    first = arrays[0]
+    y = get_array_module(first).empty_like(first)
+    in_blocks(formula, y, *arrays)
+    return y
+
+
+def in_blocks(formula, *arrays):
+    """formula(*arrays), block by block where the arrays are NumPy's, contiguous and large."""
+    size = arrays[0].size
+    contiguous = all(isinstance(a, np.ndarray) and a.flags.c_contiguous for a in arrays)
+    if not contiguous:
+        formula(*arrays)
+        return
+    flat = [array.reshape(-1) for array in arrays]
+
+    def work(start, stop):
+        for first in range(start, stop, BLOCK):
+            block = slice(first, min(first + BLOCK, stop))
+            formula(*(array[block] for array in flat))
+
+    parallel(work, size, size)

@@ -1,0 +1,126 @@
+"""Batch normalisation of channels-last arrays: few passes over memory, on all cores.
+
+For x (..., C) with n = x.size / C rows, and one mean, scale, gamma and beta a feature:
+
+    moments:    mean = sum(x) / n,   variance = sum((x - mean)^2) / n
+    normalize:  y = (x - mean) * (scale gamma) + beta
+    backward:   dbeta = sum(dy),   dgamma = sum(dy h),   h = (x - mean) * scale
+                dx = (scale gamma) (dy - dbeta / n - h dgamma / n)
+
+Each line is one pass, in blocks of rows that stay in the cache, and h is never stored.
+The sums over a block's rows are products with a vector of ones, added up in float64.
+
+A row of few channels is too short for NumPy's inner loop, so rows are joined to wide
+ones, and the vectors of a feature each repeated to match.
+"""
+
+import math
+
+import numpy as np
+
+from ..threads import parallel
+from .blocks import BLOCK
+
+WIDE = 1024  # elements of a joined row, at most
+
+
+def moments(x):
+    """x (..., C) -> mean and biased variance, (C,) each, of x's dtype."""
+    channels = x.shape[-1]
+    n = x.size // channels
+    (rows,) = _wide(x)
+    mean = _sums(rows, lambda block: (block,), channels)[0] / n
+    mean = mean.astype(x.dtype)
+    wide_mean = _repeat(mean, rows)
+
+    def squares(block):
+        d = block - wide_mean
+        return (np.multiply(d, d, out=d),)
+
+    return mean, (_sums(rows, squares, channels)[0] / n).astype(x.dtype)
+
+
+def normalize(x, mean, factor, beta):
+    """y = (x - mean) * factor + beta, for x (..., C) and three vectors (C,)."""
+    y = np.empty(x.shape, x.dtype)
+    rows, y_rows = _wide(x, y)
+    mean, factor, beta = (_repeat(vector, rows) for vector in (mean, factor, beta))
+
+    def work(start, stop):
+        for block in _blocks(rows, start, stop):
+            out = np.subtract(rows[block], mean, out=y_rows[block])
+            out *= factor
+            out += beta
+
+    parallel(work, len(rows), rows.size)
+    return y
+
+
+def gradient_sums(dy, x, mean, scale):
+    """(sum of dy, sum of dy h) over all rows, (C,) each; dy, x (..., C), mean, scale (C,)."""
+    dy_rows, rows = _wide(dy, x)
+    wide_mean = _repeat(mean, rows)
+
+    def terms(dy_block, x_block):
+        d = x_block - wide_mean
+        return dy_block, np.multiply(d, dy_block, out=d)
+
+    dbeta, sum_d = _sums(dy_rows, terms, x.shape[-1], rows)
+    return dbeta.astype(x.dtype), (sum_d * scale).astype(x.dtype)
+
+
+def gradient(dy, x, mean, scale, gamma, dbeta, dgamma):
+    """dx (..., C), given the sums of `gradient_sums`; vectors (C,)."""
+    dx = np.empty(x.shape, x.dtype)
+    dy_rows, rows, dx_rows = _wide(dy, x, dx)
+    n, factor = x.size // x.shape[-1], scale * gamma
+    mean, factor, slope, shift = (
+        _repeat(vector, rows)
+        for vector in (mean, factor, factor * scale * dgamma / n, factor * dbeta / n)
+    )
+
+    def work(start, stop):
+        for block in _blocks(rows, start, stop):
+            along_h = rows[block] - mean
+            along_h *= slope
+            along_h += shift
+            out = np.multiply(dy_rows[block], factor, out=dx_rows[block])
+            out -= along_h
+
+    parallel(work, len(rows), rows.size)
+    return dx
+
+
+def _wide(*arrays):
+    """The arrays (..., C) as matrices of joined rows (m, k * C)."""
+    channels = arrays[0].shape[-1]
+    n = arrays[0].size // channels
+    joined = math.gcd(n, 2 ** max(0, (WIDE // channels).bit_length() - 1))
+    return [array.reshape(n // joined, joined * channels) for array in arrays]
+
+
+def _repeat(vector, rows):
+    """vector (C,) as often as it goes into a row of rows (m, k * C)."""
+    return np.tile(vector.astype(rows.dtype, copy=False), rows.shape[1] // len(vector))
+
+
+def _blocks(rows, start, stop):
+    """Slices of the rows start to stop, BLOCK elements or fewer each."""
+    step = max(1, BLOCK // rows.shape[1])
+    for first in range(start, stop, step):
+        yield slice(first, min(first + step, stop))
+
+
+def _sums(rows, terms, channels, *more):
+    """The sums over all rows of each of terms(block of rows, ...): float64 (C,) each."""
+
+    def work(start, stop):
+        total = 0
+        for block in _blocks(rows, start, stop):
+            ones = np.ones(block.stop - block.start, rows.dtype)
+            parts = terms(*(array[block] for array in (rows, *more)))
+            total = total + np.stack([ones @ part for part in parts]).astype(np.float64)
+        return total
+
+    total = sum(parallel(work, len(rows), rows.size))
+    return total.reshape(len(total), -1, channels).sum(axis=1)
