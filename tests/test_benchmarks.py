@@ -1,9 +1,10 @@
-"""The benchmarks' count of a step's work is what the step does."""
+"""The benchmarks measure the models themselves, and count the work of a step right."""
 
-import importlib.util
+import importlib
 import math
 from pathlib import Path
 
+import parity
 import pytest
 
 import minigan as mg
@@ -11,16 +12,15 @@ import minigan as mg
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
-def benchmark(name):
-    """The module of benchmarks/<name>.py."""
-    spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def benchmark(monkeypatch):
+    """A function that imports benchmarks/<name>.py, as the benchmarks import each other."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return importlib.import_module
 
 
 @pytest.fixture
-def narrow_steps(monkeypatch):
+def narrow_steps(benchmark, monkeypatch):
     module = benchmark("steps_minigan")
     monkeypatch.setattr(module.OPTIONS, "width", 0.05)
     return module
@@ -68,3 +68,10 @@ def test_flops_are_those_of_the_products_of_a_step(narrow_steps, name, monkeypat
         watch(kind)
     step(0)
     assert sum(counts) == narrow_steps.flops(name, 4)
+
+
+def test_the_networks_that_grow_are_those_of_m5_at_its_size(benchmark):
+    module, options = parity.example("dcgan"), parity.example_options()
+    own = (module.generator(options), module.discriminator(options))
+    for grown, network in zip(benchmark("growth").networks(64, 1.0), own, strict=True):
+        assert [repr(layer) for layer in grown.layers] == [repr(layer) for layer in network.layers]
