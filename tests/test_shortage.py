@@ -44,7 +44,12 @@ def run_limited(home, script, megabytes, *words):
 ])
 def test_the_line_names_a_batch_that_fits(script, megabytes, words, tmp_path):
     words = [*words, "--limit", 4096, "--steps", 1]
-    failed = run_limited(tmp_path, script, megabytes, *words, "--out", "large", "--batch-size", 4096)
+
+    def result(out, batch):
+        more = ("--out", out, "--batch-size", batch)
+        return run_limited(tmp_path, script, megabytes, *words, *more)
+
+    failed = result("large", 4096)
     assert failed.returncode == 2 and "Traceback" not in failed.stderr, failed.stderr
     line = re.fullmatch(
         r"program: error: out of memory.*: --batch-size (\d+) would fit; "
@@ -52,7 +57,5 @@ def test_the_line_names_a_batch_that_fits(script, megabytes, words, tmp_path):
         failed.stderr.splitlines()[-1],
     )
     assert line, failed.stderr
-
-    batch = line[1]
-    works = run_limited(tmp_path, script, megabytes, *words, "--out", "small", "--batch-size", batch)
+    works = result("small", line[1])
     assert works.returncode == 0, works.stderr
