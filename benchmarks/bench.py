@@ -116,6 +116,7 @@ CASES = {
         ("m1", 100, DENSE, 20), ("m1", 128, DENSE, 20),
         ("m2", 64, LAYOUTS, 3), ("m3", 64, LAYOUTS, 3), ("m4", 128, LAYOUTS, 1),
         ("m5", 128, LAYOUTS, 1), ("m6", 8, LAYOUTS, 2),
+        ("m7", 64, LAYOUTS, 1), ("m8", 128, LAYOUTS, 1),
     )
 }
 

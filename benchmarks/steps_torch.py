@@ -180,6 +180,94 @@ def m6(batch, channels_last):
     )
 
 
+def m7(batch, channels_last):
+    return _wasserstein_step(
+        *_wasserstein_networks(128, (512, 256, 128, 64), 3, (64, 128, 256, 512)),
+        batch, 128, channels_last,
+    )  # fmt: skip
+
+
+def m8(batch, channels_last):
+    code = torch.eye(2)[torch.arange(batch) % 2]
+    return _wasserstein_step(
+        *_wasserstein_networks(32 + 2, (128, 128, 128, 64), 3 + 2, (64, 128, 128, 128)),
+        batch, 32, channels_last, code,
+    )  # fmt: skip
+
+
+def _wasserstein_networks(inputs, g_channels, planes, c_channels):
+    """G and critic at 64x64.  inputs: of G.  planes: that the critic reads."""
+    torch.manual_seed(0)
+
+    def enlarge(inputs, outputs, *more):
+        conv = nn.ConvTranspose2d(inputs, outputs, 4, *more, bias=False)
+        return conv, nn.BatchNorm2d(outputs, 1e-3, 0.1), nn.LeakyReLU(0.2)
+
+    def halve(inputs, outputs, slope):
+        return nn.Conv2d(inputs, outputs, 4, 2, 1), nn.LeakyReLU(slope), nn.Dropout(0.3)
+
+    g1, g2, g3, g4 = g_channels
+    G = nn.Sequential(
+        nn.Unflatten(1, (inputs, 1, 1)), *enlarge(inputs, g1),
+        *enlarge(g1, g2, 2, 1), *enlarge(g2, g3, 2, 1), *enlarge(g3, g4, 2, 1),
+        nn.ConvTranspose2d(g4, 3, 4, 2, 1), nn.Tanh(),
+    )
+    c1, c2, c3, c4 = c_channels
+    C = nn.Sequential(
+        nn.Conv2d(planes, c1, 4, 2, 1), nn.LeakyReLU(0.2),
+        *halve(c1, c2, 0.3), *halve(c2, c3, 0.2), *halve(c3, c4, 0.2),
+        nn.Conv2d(c4, 1, 4), nn.Flatten(),
+    )
+    return G, C
+
+
+def _wasserstein_step(G, C, batch, size, channels_last, code=None):
+    """Three updates of the critic with the gradient penalty, then one of G.
+
+    size: of z.  code: one-hot labels (batch, K) that both networks read, or None.
+    """
+    codes = 0 if code is None else code.shape[1]
+    real = _prepared(G, C, batch, channels_last, size + codes)
+    opt_g, opt_c = (torch.optim.Adam(net.parameters(), 2e-4, (0.5, 0.9)) for net in (G, C))
+    if code is not None:
+        planes = code[:, :, None, None].expand(batch, codes, *real.shape[2:])
+        planes = planes.contiguous(memory_format=_layout(channels_last))
+        planes_twice = torch.cat([planes, planes])
+
+    def generate():
+        z = torch.randn(batch, size)
+        return G(z if code is None else torch.cat([z, code], 1))
+
+    def judge(images):
+        if code is None:
+            return C(images)
+        return C(torch.cat([images, planes if len(images) == batch else planes_twice], 1))
+
+    def penalty(fake):
+        epsilon = torch.rand(batch, 1, 1, 1)
+        x = (fake + epsilon * (real - fake)).requires_grad_()
+        (slope,) = torch.autograd.grad(judge(x).sum(), x, create_graph=True)
+        norm = (slope.square().sum((1, 2, 3)) + 1e-12).sqrt()
+        return 10 * (norm - 1).square().mean()
+
+    def step(_index):
+        for _ in range(3):
+            with torch.no_grad():
+                fake = generate()
+            opt_c.zero_grad()
+            real_scores, fake_scores = judge(torch.cat([real, fake])).split(batch)
+            (fake_scores.mean() - real_scores.mean() + penalty(fake)).backward()
+            opt_c.step()
+
+        C.requires_grad_(False)
+        opt_g.zero_grad()
+        (-judge(generate()).mean()).backward()
+        opt_g.step()
+        C.requires_grad_(True)
+
+    return step
+
+
 def _two_pass_step(G, D, batch, noise, labels, channels_last, same_fakes=False):
     """The step of the DCGANs: D sees real and generated images one after the other.
 
@@ -207,14 +295,18 @@ def _two_pass_step(G, D, batch, noise, labels, channels_last, same_fakes=False):
     return step
 
 
-def _prepared(G, D, batch, channels_last):
+def _prepared(G, D, batch, channels_last, inputs=100):
     """Set the memory layout of networks and images; random images in G's form."""
-    layout = torch.channels_last if channels_last else torch.contiguous_format
+    layout = _layout(channels_last)
     for network in (G, D):
         network.to(memory_format=layout)
     with torch.no_grad():
-        shape = G(torch.zeros(2, 100)).shape[1:]
+        shape = G(torch.zeros(2, inputs)).shape[1:]
     return (torch.rand(batch, *shape) * 2 - 1).to(memory_format=layout)
+
+
+def _layout(channels_last):
+    return torch.channels_last if channels_last else torch.contiguous_format
 
 
 def _optimizers(G, D):

@@ -443,7 +443,7 @@ def test_a_full_disk_is_noticed_before_decoding(pair, decodings, monkeypatch, ca
 
 def test_more_than_memory_holds_is_an_error_before_decoding(pair, decodings, monkeypatch):
     monkeypatch.setattr(cache, "cache_dir", lambda: None)
-    monkeypatch.setattr(fitting, "_memory", lambda: 400)
+    monkeypatch.setattr(fitting, "usable_memory", lambda: 300)
     with pytest.raises(UserError, match="2 pictures of 8x8x3 bytes take .*--limit"):
         load(pair)
     assert decodings == []

@@ -324,7 +324,7 @@ def test_the_lock_ends_with_its_block_and_guards_a_folder_without_checkpoint(
     assert run(gan.main, *words(pictures, tmp_path, "--steps", 1)) == 0
 
 
-def test_default_folders_are_numbered_and_resume_takes_the_last(gan, pictures, tmp_path):
+def test_default_folders_are_numbered_and_resume_takes_the_last_saved(gan, pictures, tmp_path):
     short = ["--data", pictures, "--batch-size", BATCH, "--steps", 2]
     for name in ("mnist_gan", "mnist_gan-2", "mnist_gan-3"):
         assert run(gan.main, *short) == 0
@@ -332,6 +332,9 @@ def test_default_folders_are_numbered_and_resume_takes_the_last(gan, pictures, t
     assert run(gan.main, "--resume", "--steps", 3) == 0
     folders = [tmp_path / "runs" / name for name in sorted(os.listdir(tmp_path / "runs"))]
     assert [saved_step(folder) for folder in folders] == [2, 2, 3]
+    assert run(gan.main, "--resume", "--steps", 3, "--out", folders[0]) == 0
+    assert run(gan.main, "--resume", "--steps", 4) == 0
+    assert [saved_step(folder) for folder in folders] == [4, 2, 3]
 
 
 def test_the_pictures_of_auto_are_remembered(gan, tmp_path, monkeypatch, pictures):

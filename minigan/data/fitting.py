@@ -23,17 +23,17 @@ def check_form(size, channels, fit):
 
 def check_memory(count, size, channels):
     """UserError if so many pictures would take over four fifths of this machine's memory."""
-    needed, there = count * size * size * channels, _memory()
-    if there is not None and needed > .8 * there:
+    needed, usable = count * size * size * channels, usable_memory()
+    if usable is not None and needed > usable:
         raise UserError(f"{count:,} pictures of {size}x{size}x{channels} bytes take "
-                        f"{needed / 1e9:.1f} GB, but this machine has {there / 1e9:.1f} GB of "
-                        "memory: use fewer with --limit")
+                        f"{needed / 1e9:.1f} GB, but this machine has {usable / 1e9:.1f} GB of "
+                        "memory for them: use fewer with --limit")
 
 
-def _memory():
-    """Bytes of physical memory, or None where the system does not tell."""
+def usable_memory():
+    """Four fifths of the bytes of physical memory, or None where the system does not tell."""
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 4 // 5
     except (AttributeError, OSError, ValueError):
         return None
 

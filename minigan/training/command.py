@@ -2,9 +2,11 @@
 
 import os
 import sys
+import traceback
 from pathlib import Path
 
 from ..errors import RunFailed, UserError
+from . import shortage
 
 
 def command(main, name=None):
@@ -16,6 +18,7 @@ def command(main, name=None):
     exception is a bug of ours and keeps its traceback.
     """
     name = name or Path(sys.argv[0]).name
+    shortage.advice = shortage.general_advice  # until a run knows better
     try:
         try:
             code = main()
@@ -27,7 +30,9 @@ def command(main, name=None):
     except RunFailed as error:
         _stop(f"{name}: {error}", 1)
     except MemoryError as error:
-        _stop(f"{name}: error: out of memory ({error}): ask for fewer images at a time", 2)
+        traceback.clear_frames(error.__traceback__)  # what the failed step holds
+        what = f" ({error})" if str(error) else ""
+        _stop(f"{name}: error: out of memory{what}: {shortage.advice()}", 2)
     except KeyboardInterrupt:
         _stop(f"{name}: interrupted", 130)
     except BrokenPipeError:

@@ -74,6 +74,8 @@ class History:
         try:
             with open(self.path, "ab") as file:
                 file.write("".join(self._rows).encode())
+                file.flush()
+                os.fsync(file.fileno())  # a checkpoint that outlives a power cut needs them
         except OSError:
             os.truncate(self.path, size)
             raise

@@ -17,7 +17,8 @@ class Latent:
 
     def __init__(self, size, kind="normal", low=-1.0, high=1.0, classes=()):
         if kind not in KINDS or size < 1:
-            raise ValueError(f"latent must be {' or '.join(KINDS)} of size >= 1: {kind!r}, {size!r}")
+            kinds = " or ".join(KINDS)
+            raise ValueError(f"latent must be {kinds} of size >= 1: {kind!r}, {size!r}")
         self.size, self.kind, self.low, self.high = size, kind, low, high
         self.classes = tuple(classes)
 

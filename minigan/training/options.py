@@ -56,7 +56,8 @@ def parser(description, *, name, batch_size, epochs=None, steps=None):
     add("--batch-size", type=integer(1), default=batch_size, help="images a step")
     add("--seed", type=integer(0), default=0, help="of everything random")
     add("--limit", type=integer(1), help="use the first so many images only (default: all)")
-    add("--resume", action="store_true", help="go on with the run in --out")
+    add("--resume", action="store_true",
+        help="go on with the run in --out, without it with the one that was saved last")
     add("--dtype", choices=FLOAT_TYPES, default="float32", help="precision of the arithmetic")
     add("--width", type=number(0, 16), default=1.0, help="scales the channels of both networks")
     add("--sample-every", type=integer(1), metavar="STEPS",
@@ -78,7 +79,9 @@ def parse(parser, argv=None):
     if options.summary:
         return options
     given = _given(parser, argv)
-    options.out = options.out or _default_folder(parser.get_default("name"), options.resume)
+    if options.out is None:
+        name = parser.get_default("name")
+        options.out = (options.resume and _last_saved(name)) or _free_folder(name)
     path = options.out / CHECKPOINT
     if options.resume:
         _bring_in(Checkpoint(path).run, options, given, path)
@@ -188,14 +191,20 @@ def _bring_in(run, options, given, path):
         setattr(options, key, stored[key])
 
 
-def _default_folder(name, resume):
-    """runs/NAME, or with a number where that is taken; the last one taken to resume."""
+def _free_folder(name):
+    """runs/NAME, or with a number where that is taken."""
     number, folder = 1, Path("runs", name)
-    last_taken = folder
     while os.path.exists(folder / CHECKPOINT):
-        last_taken, number = folder, number + 1
+        number += 1
         folder = Path("runs", f"{name}-{number}")
-    return last_taken if resume else folder
+    return folder
+
+
+def _last_saved(name):
+    """The folder runs/NAME or runs/NAME-NUMBER whose checkpoint is the newest; None if none has."""
+    folders = [Path("runs", name), *Path("runs").glob(f"{name}-[0-9]*")]
+    saved = [folder for folder in folders if os.path.exists(folder / CHECKPOINT)]
+    return max(saved, key=lambda folder: os.path.getmtime(folder / CHECKPOINT), default=None)
 
 
 def _check_folder(folder):

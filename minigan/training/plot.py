@@ -89,7 +89,8 @@ class _Canvas:
             else:
                 (x, y), radius = points[0], (width + 1) * OVERSAMPLING
                 draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=opacity)
-        self._image.paste(colour, mask=mask)
+        if box := mask.getbbox():  # a part of the picture: pasting it all is most of the time
+            self._image.paste(colour, box, mask.crop(box))
 
     def rule(self, x0, y0, x1, y1, colour, width=1):
         """One straight line, horizontal or vertical, on whole pixels."""
@@ -108,9 +109,9 @@ class _Canvas:
 
     def finish(self):
         """The picture, uint8 (HEIGHT, WIDTH, 3)."""
-        from PIL import Image, ImageDraw
+        from PIL import ImageDraw
 
-        image = self._image.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)
+        image = self._image.reduce(OVERSAMPLING)
         draw = ImageDraw.Draw(image)
         for x, y, text, colour, align, size in self._texts:
             font = _font(size)

@@ -29,11 +29,11 @@ from ..atomic import replacing
 from ..condition import one_hot
 from ..errors import RunFailed, UserError
 from ..version import __version__
-from . import pictures
+from . import pictures, shortage
 from .checkpoint import Checkpoint, save, state
 from .history import History
 from .lock import locked
-from .memory import keep_freed_memory
+from .memory import keep_freed_memory, refuse_what_does_not_fit
 from .options import CHECKPOINT, command_line, configuration
 from .plot import loss_curve
 from .progress import Progress
@@ -96,10 +96,13 @@ class Run:
 
     def __iter__(self):
         keep_freed_memory()
+        if self.device == "cpu":
+            refuse_what_does_not_fit()
         # NumPy's warnings of an overflow add nothing: losses and results are checked.
         quiet = np.errstate(all="ignore")
         with self._saving_errors(), locked(self.folder), _Interrupts() as interrupts, quiet:
             self._begin()
+            shortage.advice = self._out_of_memory
             while self.step < self.total_steps:
                 for network in self.networks.values():
                     network.begin_step(self.step)
@@ -335,6 +338,14 @@ class Run:
         if self._saved_step is None:
             return "no checkpoint was written yet"
         return f"the last good checkpoint is that of step {self._saved_step}"
+
+    def _out_of_memory(self):
+        """What to do after a MemoryError, which has ended the run."""
+        self._progress.close()
+        batch = shortage.batch_that_fits(self.networks, self.latent, self.batch_size, self.xp)
+        fits = f"--batch-size {batch} would fit" if batch else "not even one image at a time fits"
+        go_on = f"; go on with: {self.options.command}" if self._saved_step else ""
+        return f"{fits}; {self._last_good()}{go_on}"
 
     @contextlib.contextmanager
     def _saving_errors(self):

@@ -1,0 +1,77 @@
+"""The benchmarks measure the models themselves, and count the work of a step right."""
+
+import importlib
+import math
+from pathlib import Path
+
+import parity
+import pytest
+
+import minigan as mg
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+
+
+@pytest.fixture
+def benchmark(monkeypatch):
+    """A function that imports benchmarks/<name>.py, as the benchmarks import each other."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return importlib.import_module
+
+
+@pytest.fixture
+def narrow_steps(benchmark, monkeypatch):
+    module = benchmark("steps_minigan")
+    monkeypatch.setattr(module.OPTIONS, "width", 0.05)
+    return module
+
+
+@pytest.mark.parametrize("name", [f"m{number}" for number in range(1, 9)])
+def test_flops_are_those_of_the_products_of_a_step(narrow_steps, name, monkeypatch):
+    """Each pass of a layer with weights is one product for y, for dx and for dW."""
+    counts = []
+
+    def count(layer, x):
+        taps = math.prod(layer.weight.shape)
+        if isinstance(layer, mg.Conv2d):
+            taps *= math.prod(layer.output_shape(x.shape[1:])[:2])
+        elif isinstance(layer, mg.ConvTranspose2d):
+            taps *= math.prod(x.shape[1:3])
+        counts.append(2 * len(x) * taps)
+
+    def watch(kind):
+        forward, backward, double_backward = kind.forward, kind.backward, kind.double_backward
+
+        def counted_forward(layer, x, train=True):
+            count(layer, x)
+            y, cache = forward(layer, x, train)
+            return y, (x, cache)
+
+        def counted_backward(layer, dy, cache, params=True, inputs=True):
+            x, cache = cache
+            for _ in range(bool(params) + inputs):
+                count(layer, x)
+            return backward(layer, dy, cache, params, inputs)
+
+        def counted_double_backward(layer, dx_bar, dy, cache):
+            x, cache = cache
+            for _ in range(2):  # dy_bar and dW
+                count(layer, x)
+            return double_backward(layer, dx_bar, dy, cache)
+
+        monkeypatch.setattr(kind, "forward", counted_forward)
+        monkeypatch.setattr(kind, "backward", counted_backward)
+        monkeypatch.setattr(kind, "double_backward", counted_double_backward)
+
+    step = getattr(narrow_steps, name)(4)
+    for kind in (mg.Dense, mg.Conv2d, mg.ConvTranspose2d):
+        watch(kind)
+    step(0)
+    assert sum(counts) == narrow_steps.flops(name, 4)
+
+
+def test_the_networks_that_grow_are_those_of_m5_at_its_size(benchmark):
+    module, options = parity.example("dcgan"), parity.example_options()
+    own = (module.generator(options), module.discriminator(options))
+    for grown, network in zip(benchmark("growth").networks(64, 1.0), own, strict=True):
+        assert [repr(layer) for layer in grown.layers] == [repr(layer) for layer in network.layers]
