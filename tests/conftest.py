@@ -1,7 +1,10 @@
 """Fixtures of the tests of whole runs."""
 
+import sys
+
 import narrow_gan
 import pytest
+import strict_array_module
 from helpers import run, words, write_idx
 
 from minigan.training import plot
@@ -26,3 +29,12 @@ def whole(gan, pictures, tmp_path):
     """The folder of a run that nothing stopped."""
     assert run(gan.main, *words(pictures, tmp_path / "whole")) == 0
     return tmp_path / "whole"
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """The stand-in in CuPy's place, with empty lists of host traffic and launches."""
+    monkeypatch.setitem(sys.modules, "cupy", strict_array_module)
+    strict_array_module.host_traffic.clear()
+    strict_array_module.launches.clear()
+    return strict_array_module

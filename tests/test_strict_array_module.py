@@ -27,14 +27,6 @@ RNG = np.random.default_rng(5)
 VECTORS, IMAGES = RNG.standard_normal((5, 6)), RNG.standard_normal((3, 4, 2, 6))
 
 
-@pytest.fixture
-def gpu(monkeypatch):
-    """The stand-in in CuPy's place, with an empty list of host traffic."""
-    monkeypatch.setitem(sys.modules, "cupy", strict)
-    strict.host_traffic.clear()
-    return strict
-
-
 def assert_close(on_device, on_host, what=""):
     assert isinstance(on_device, strict.ndarray), f"{what} is not on the device"
     np.testing.assert_allclose(on_device.get(), on_host, err_msg=what, **CLOSE)

@@ -1,0 +1,317 @@
+"""The pointwise passes on a GPU: each formula in one launch.
+
+A launch costs ten microseconds or more, and a pass over memory is all that these formulas
+take: NumPy's way, a pass for each operator, would be several times slower.  What each computes
+is said by the layer, loss or optimizer that calls it.
+
+Arrays are of one float dtype T and of one shape, unless it says otherwise; results are new.
+"""
+
+import math
+
+from ..arrays import get_array_module
+from .cuda import Kernel
+
+# Activations.
+
+_leaky_relu = Kernel("leaky_relu", "T x, T slope", "T y", "y = x > 0 ? x : x * slope;")
+_leaky_relu_backward = Kernel(
+    "leaky_relu_backward", "T dy, T y, T slope", "T dx", "dx = y > 0 ? dy : dy * slope;"
+)
+_tanh_backward = Kernel("tanh_backward", "T dy, T y", "T dx", "dx = dy * (1 - y * y);")
+_sigmoid_backward = Kernel("sigmoid_backward", "T dy, T y", "T dx", "dx = dy * y * (1 - y);")
+# exp(x) / (1 + exp(x)) for x < 0 and 1 / (1 + exp(-x)) above: never a positive exponent.
+_sigmoid = Kernel("sigmoid", "T x", "T y", "y = exp(x < 0 ? x : T(0)) / (1 + exp(-fabs(x)));")
+_softplus = Kernel("softplus", "T x", "T y", "y = (x > 0 ? x : T(0)) + log1p(exp(-fabs(x)));")
+
+
+def leaky_relu(x, slope):
+    """y = x where x > 0, slope x elsewhere."""
+    return _leaky_relu(x, slope)
+
+
+def leaky_relu_backward(dy, y, slope):
+    """dx = dy where y > 0, slope dy elsewhere; slope 0 is ReLU's."""
+    return _leaky_relu_backward(dy, y, slope)
+
+
+def tanh_backward(dy, y):
+    """dx = dy (1 - y^2)."""
+    return _tanh_backward(dy, y)
+
+
+def sigmoid(x):
+    """1 / (1 + exp(-x))."""
+    return _sigmoid(x)
+
+
+def sigmoid_backward(dy, y):
+    """dx = dy y (1 - y)."""
+    return _sigmoid_backward(dy, y)
+
+
+def softplus(x):
+    """log(1 + exp(x))."""
+    return _softplus(x)
+
+
+# Dropout.  The hash is that of `random.keep_mask`, which says where it comes from.
+
+_dropout = Kernel(
+    "dropout",
+    "T x, uint32 key, uint32 threshold, T scale",
+    "T y, bool mask",
+    """
+    unsigned int bits = i;
+    for (int round = 0; round < 2; ++round) {
+        bits ^= round == 0 ? key : key ^ 0x9E3779B9u;
+        bits ^= bits >> 16;
+        bits *= 0x7FEB352Du;
+        bits ^= bits >> 15;
+        bits *= 0x846CA68Bu;
+        bits ^= bits >> 16;
+    }
+    mask = (bits >> 16) < threshold;
+    y = mask ? x * scale : T(0);
+    """,
+)
+_masked = Kernel("masked", "T x, bool mask, T scale", "T y", "y = mask ? x * scale : T(0);")
+
+
+def dropout(x, key, threshold, scale):
+    """(y, mask): y = scale x where mask, 0 elsewhere.
+
+    mask: bool, that of `random.keep_mask`: True where the hash of the element's index and the
+    key (an integer of 32 bits) is, in its upper 16 bits, below `threshold`.
+    """
+    return _dropout(x, key, threshold, scale)
+
+
+def masked(x, mask, scale):
+    """scale x where mask, 0 elsewhere: the backward pass of `dropout`."""
+    return _masked(x, mask, scale)
+
+
+# Sums over the rows of x (rows, features).  One thread adds up one feature of a run of rows,
+# neighbours reading neighbouring features; CuPy then adds up the runs.  Sums are in float64, so
+# those of squares keep their digits, and each depends on the sizes alone: results repeat.
+
+MOST_RUNS = 512
+THREADS = 2**18  # about what it takes to keep the largest GPUs reading
+
+_RUN = """
+    const int f = i % features, run = i / features;
+    const int first = (long long)rows * run / runs, last = (long long)rows * (run + 1) / runs;
+"""
+
+_column_sums = Kernel(
+    "column_sums",
+    "raw T x, int32 rows, int32 features, int32 runs",
+    "raw float64 sums",
+    _RUN
+    + """
+    double sum = 0;
+    for (int r = first; r < last; ++r) sum += x[(ptrdiff_t)r * features + f];
+    sums[i] = sum;
+    """,
+)
+
+# Of x - shift and its square, the shift being the first row: a feature that hardly varies far
+# from zero keeps its variance.
+_moments = Kernel(
+    "moments",
+    "raw T x, int32 rows, int32 features, int32 runs",
+    "raw float64 sums",
+    _RUN
+    + """
+    const double shift = x[f];
+    double sum = 0, squares = 0;
+    for (int r = first; r < last; ++r) {
+        const double d = x[(ptrdiff_t)r * features + f] - shift;
+        sum += d;
+        squares += d * d;
+    }
+    sums[run * 2 * features + f] = sum;
+    sums[(run * 2 + 1) * features + f] = squares;
+    """,
+)
+
+_batch_statistics = Kernel(
+    "batch_statistics",
+    "raw T x, float64 sum, float64 squares, int32 rows, T eps",
+    "T mean, T variance, T scale",
+    """
+    const double average = sum / rows, spread = squares / rows - average * average;
+    const double positive = spread > 0 ? spread : 0;
+    mean = x[i] + average;
+    variance = positive;
+    scale = 1 / sqrt(positive + eps);
+    """,
+)
+
+_normalize = Kernel(
+    "normalize", "T x, T mean, T scale, T gamma, T beta", "T y",
+    "y = (x - mean) * scale * gamma + beta;",
+)  # fmt: skip
+
+_follow = Kernel(
+    "follow", "T latest, T momentum", "T moving",
+    "moving = momentum * moving + (1 - momentum) * latest;",
+)  # fmt: skip
+
+_gradient_sums = Kernel(
+    "gradient_sums",
+    "raw T dy, raw T x, raw T mean, raw T scale, int32 rows, int32 features, int32 runs",
+    "raw float64 sums",
+    _RUN
+    + """
+    const double center = mean[f], factor = scale[f];
+    double sum = 0, products = 0;
+    for (int r = first; r < last; ++r) {
+        const ptrdiff_t at = (ptrdiff_t)r * features + f;
+        sum += dy[at];
+        products += dy[at] * (x[at] - center) * factor;
+    }
+    sums[run * 2 * features + f] = sum;
+    sums[(run * 2 + 1) * features + f] = products;
+    """,
+)
+
+_batch_norm_backward = Kernel(
+    "batch_norm_backward",
+    "T dy, T x, T mean, T scale, T gamma, float64 sum, float64 products, int32 rows",
+    "T dx",
+    """
+    const double h = (x - mean) * scale;
+    dx = scale * gamma * (dy - sum / rows - h * products / rows);
+    """,
+)
+
+
+def column_sum(x):
+    """The sum of x (rows, features) over its rows: (features,)."""
+    return _summed(_column_sums, 1, x)[0].astype(x.dtype)
+
+
+def batch_norm(x, gamma, beta, eps):
+    """(y, mean, variance, scale) of x (rows, features), the others (features,).
+
+    y = gamma (x - mean) scale + beta, scale = 1 / sqrt(variance + eps), biased variance.
+    """
+    sum, squares = _summed(_moments, 2, x)
+    mean, variance, scale = _batch_statistics(x, sum, squares, len(x), eps)
+    return _normalize(x, mean, scale, gamma, beta), mean, variance, scale
+
+
+def normalize(x, mean, scale, gamma, beta):
+    """gamma (x - mean) scale + beta, x (rows, features), the others (features,)."""
+    return _normalize(x, mean, scale, gamma, beta)
+
+
+def follow(moving, latest, momentum):
+    """moving = momentum moving + (1 - momentum) latest, in place."""
+    _follow(latest, momentum, moving)
+
+
+def batch_norm_backward(dy, x, mean, scale, gamma):
+    """(dx, dgamma, dbeta) of `batch_norm`: dx (rows, features), the others (features,)."""
+    sum, products = _summed(_gradient_sums, 2, dy, x, mean, scale)
+    dx = _batch_norm_backward(dy, x, mean, scale, gamma, sum, products, len(x))
+    return dx, products.astype(x.dtype), sum.astype(x.dtype)
+
+
+def _summed(kernel, count, x, *more):
+    """What a kernel of runs adds up over the rows of x (rows, features): float64 (count, features).
+
+    `more`: its further arrays.
+    """
+    xp = get_array_module(x)
+    rows, features = x.shape
+    runs = max(1, min(rows, MOST_RUNS, math.ceil(THREADS / features)))
+    sums = xp.empty((runs, count, features), "float64")
+    arrays = (xp.ascontiguousarray(array) for array in (x, *more))
+    kernel(*arrays, rows, features, runs, sums, size=runs * features)
+    return sums.sum(axis=0)
+
+
+# Losses: the term of each element, and the gradient of their mean.
+
+_bce_with_logits = Kernel(
+    "bce_with_logits",
+    "T x, T t, T count",
+    "T term, T dx",
+    """
+    const T small = exp(-fabs(x)), low = small / (1 + small), high = 1 / (1 + small);
+    const T up = x < 0 ? low : high, down = x < 0 ? high : low;  // sigmoid(x), sigmoid(-x)
+    term = (x > 0 ? x : T(0)) + log1p(small) - t * x;
+    dx = ((1 - t) * up - t * down) / count;
+    """,
+)
+
+_softmax_cross_entropy = Kernel(
+    "softmax_cross_entropy",
+    "raw T x, raw T t, int32 classes, int32 rows",
+    "raw T term, raw T dx",
+    """
+    const ptrdiff_t first = (ptrdiff_t)i * classes;
+    T top = x[first], total = 0, weight = 0, dot = 0;
+    for (int k = 1; k < classes; ++k) top = x[first + k] > top ? x[first + k] : top;
+    for (int k = 0; k < classes; ++k) total += exp(x[first + k] - top);
+    const T log_total = log(total);
+    for (int k = 0; k < classes; ++k) {
+        weight += t[first + k];
+        dot += t[first + k] * (x[first + k] - top - log_total);
+    }
+    term[i] = -dot;
+    for (int k = 0; k < classes; ++k) {
+        const T p = exp(x[first + k] - top - log_total);
+        dx[first + k] = (p * weight - t[first + k]) / rows;
+    }
+    """,
+)
+
+
+def bce_with_logits(logits, target):
+    """(loss, dlogits) of `losses.bce_with_logits`; target: a number or an array."""
+    terms, dlogits = _bce_with_logits(logits, target, logits.size)
+    return terms.mean(), dlogits
+
+
+def softmax_cross_entropy(logits, target):
+    """(loss, dlogits) of `losses.softmax_cross_entropy`, logits and target (N, K)."""
+    xp = get_array_module(logits)
+    logits, target = xp.ascontiguousarray(logits), xp.ascontiguousarray(target)
+    (rows, classes), dtype = logits.shape, logits.dtype
+    terms, dlogits = xp.empty((rows,), dtype), xp.empty_like(logits)
+    _softmax_cross_entropy(logits, target, classes, rows, terms, dlogits, size=rows)
+    return terms.mean(), dlogits
+
+
+# Optimizers.
+
+_adam = Kernel(
+    "adam",
+    "T g, T b1, T b2, T eps, T rate",
+    "T p, T m, T v",
+    """
+    m = b1 * m + g;
+    v = b2 * v + g * g;
+    p -= rate * (m / (sqrt(v) + eps));
+    """,
+)
+
+
+def adam(p, g, m, v, b1, b2, eps, rate):
+    """m = b1 m + g, v = b2 v + g^2, p -= rate m / (sqrt(v) + eps), in place, in one launch."""
+    _adam(g, b1, b2, eps, rate, p, m, v)
+
+
+# Images.
+
+_pixels = Kernel("pixels", "uint8 pixel, T factor, T low", "T x", "x = pixel * factor + low;")
+
+
+def from_pixels(pixels, factor, low, dtype):
+    """pixels, uint8, as factor pixels + low of `dtype`."""
+    x = get_array_module(pixels).empty(pixels.shape, dtype)
+    return _pixels(pixels, factor, low, x)
