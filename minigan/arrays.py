@@ -32,6 +32,11 @@ def get_array_module(x):
     return module
 
 
+def on_gpu(x):
+    """Is array `x` on a GPU?"""
+    return get_array_module(x) is not np
+
+
 def array_module(device):
     """numpy for "cpu", cupy for "gpu".
 

@@ -32,6 +32,11 @@ def assert_close(on_device, on_host, what=""):
     np.testing.assert_allclose(on_device.get(), on_host, err_msg=what, **CLOSE)
 
 
+def assert_near(on_device, on_host, what):
+    """After steps of Adam, which makes 1e-9 of a gradient that is zero up to rounding."""
+    np.testing.assert_allclose(on_device.get(), on_host, rtol=1e-9, atol=1e-9, err_msg=what)
+
+
 class TestTheStandIn:
     """It refuses what CuPy refuses."""
 
@@ -264,12 +269,12 @@ class TestTrainingStep:
         (G_here, D_here, opt_g_here, opt_d_here), values_here, _ = self.trained("cpu", drop=0.0)
         for there, here in ((G, G_here), (D, D_here)):
             for vector in ("params", "grads", "buffers"):
-                assert_close(getattr(there, vector), getattr(here, vector), f"{here.name} {vector}")
+                assert_near(getattr(there, vector), getattr(here, vector), f"{here.name} {vector}")
         for there, here in ((opt_g, opt_g_here), (opt_d, opt_d_here)):
             for slot, state in here.state.items():
-                assert_close(there.state[slot], state, slot)
+                assert_near(there.state[slot], state, slot)
         for name, value in values_here.items():
-            assert_close(values[name], value, name)
+            assert_near(values[name], value, name)
 
     def test_never_waits_for_the_device(self, gpu):
         (G, D, *_), _, traffic = self.trained("gpu", drop=0.3)
@@ -365,7 +370,7 @@ class TestTheExample:
         got, want = (arrays_in(run / "checkpoint.npz") for run in (folder, expected))
         assert set(got) == set(want)
         for name in set(want) - {"description"}:
-            np.testing.assert_allclose(got[name], want[name], err_msg=name, **CLOSE)
+            np.testing.assert_allclose(got[name], want[name], 1e-9, 1e-9, err_msg=name)
 
 
 class TestNoGPU:

@@ -78,18 +78,18 @@ _dropout = Kernel(
 _masked = Kernel("masked", "T x, bool mask, T scale", "T y", "y = mask ? x * scale : T(0);")
 
 
-def dropout(x, key, threshold, scale):
-    """(y, mask): y = scale x where mask, 0 elsewhere.
+def dropout(x, key, share):
+    """(y, mask): y = x / share where mask, 0 elsewhere.
 
-    mask: bool, that of `random.keep_mask`: True where the hash of the element's index and the
-    key (an integer of 32 bits) is, in its upper 16 bits, below `threshold`.
+    mask: bool, True where the hash of the element's index and the lower 32 bits of the key, an
+    integer >= 0, has upper 16 bits below 65536 share.
     """
-    return _dropout(x, key, threshold, scale)
+    return _dropout(x, key & 0xFFFFFFFF, round(share * 65536), 1 / share)
 
 
-def masked(x, mask, scale):
-    """scale x where mask, 0 elsewhere: the backward pass of `dropout`."""
-    return _masked(x, mask, scale)
+def masked(x, mask, share):
+    """x / share where mask, 0 elsewhere: the backward pass of `dropout`."""
+    return _masked(x, mask, 1 / share)
 
 
 # Sums over the rows of x (rows, features).  One thread adds up one feature of a run of rows,
@@ -193,18 +193,18 @@ def column_sum(x):
     return _summed(_column_sums, 1, x)[0].astype(x.dtype)
 
 
-def batch_norm(x, gamma, beta, eps):
-    """(y, mean, variance, scale) of x (rows, features), the others (features,).
+def batch_statistics(x, eps):
+    """(mean, variance, scale), each (features,), of x (rows, features).
 
-    y = gamma (x - mean) scale + beta, scale = 1 / sqrt(variance + eps), biased variance.
+    The variance is the biased one; scale = 1 / sqrt(variance + eps).
     """
     sum, squares = _summed(_moments, 2, x)
-    mean, variance, scale = _batch_statistics(x, sum, squares, len(x), eps)
-    return _normalize(x, mean, scale, gamma, beta), mean, variance, scale
+    # x's first row was the shift
+    return _batch_statistics(get_array_module(x).ascontiguousarray(x), sum, squares, len(x), eps)
 
 
 def normalize(x, mean, scale, gamma, beta):
-    """gamma (x - mean) scale + beta, x (rows, features), the others (features,)."""
+    """gamma (x - mean) scale + beta, x (..., features), the others (features,)."""
     return _normalize(x, mean, scale, gamma, beta)
 
 
@@ -214,7 +214,10 @@ def follow(moving, latest, momentum):
 
 
 def batch_norm_backward(dy, x, mean, scale, gamma):
-    """(dx, dgamma, dbeta) of `batch_norm`: dx (rows, features), the others (features,)."""
+    """(dx, dgamma, dbeta) of `normalize` with x's own mean and scale.
+
+    dx is (rows, features) as dy and x, the others (features,).
+    """
     sum, products = _summed(_gradient_sums, 2, dy, x, mean, scale)
     dx = _batch_norm_backward(dy, x, mean, scale, gamma, sum, products, len(x))
     return dx, products.astype(x.dtype), sum.astype(x.dtype)

@@ -17,9 +17,11 @@ over its features.  Three facts give all passes (docs/derivations.md):
 import math
 
 from .. import init
-from ..arrays import get_array_module
+from ..arrays import get_array_module, on_gpu
 from ..errors import check_setting
+from ..kernels import gpu_pointwise
 from .base import Layer
+from .dense import rows
 
 
 class BatchStatistics:
@@ -53,6 +55,32 @@ class BatchStatistics:
         return self.backward(u), self.backward(q) - scale * h * self.average(u * dx)
 
 
+class DeviceStatistics(BatchStatistics):
+    """BatchStatistics of a GPU, over all axes but the last: its passes are kernels.
+
+    Keeps x in place of h, which only the second order wants.
+    """
+
+    def __init__(self, x, eps):
+        self.axes, self.x = tuple(range(x.ndim - 1)), x
+        self.mean, self.variance, self.scale = gpu_pointwise.batch_statistics(rows(x), eps)
+
+    @property
+    def h(self):
+        return (self.x - self.mean) * self.scale
+
+    def forward(self, gamma, beta):
+        """y = gamma h + beta."""
+        return gpu_pointwise.normalize(self.x, self.mean, self.scale, gamma, beta)
+
+    def first_order(self, dy, gamma):
+        """(dx, dgamma, dbeta)."""
+        dx, dgamma, dbeta = gpu_pointwise.batch_norm_backward(
+            rows(dy), rows(self.x), self.mean, self.scale, gamma
+        )
+        return dx.reshape(dy.shape), dgamma, dbeta
+
+
 class FixedStatistics:
     """The same map with a given mean and variance: linear in x, so the passes are short."""
 
@@ -84,11 +112,19 @@ class Normalization(Layer):
 
     def forward(self, x, train=True):
         statistics = self.statistics(x, train)
+        if isinstance(statistics, DeviceStatistics):
+            return statistics.forward(self.gamma, self.beta), statistics
         y = statistics.h * self.along(self.gamma, x)
         y += self.along(self.beta, x)
         return y, statistics
 
     def backward(self, dy, cache, params=True, inputs=True):
+        if isinstance(cache, DeviceStatistics):
+            dx, dgamma, dbeta = cache.first_order(dy, self.gamma)
+            if params:
+                self.put_grad(self.gamma_grad, dgamma, params)
+                self.put_grad(self.beta_grad, dbeta, params)
+            return dx
         if params:
             axes = self.other_axes(dy)
             self.put_grad(self.gamma_grad, (dy * cache.h).sum(axis=axes), params)
@@ -139,6 +175,11 @@ class BatchNorm(Normalization):
         if not train:
             mean, variance = self.along(self.moving_mean, x), self.along(self.moving_variance, x)
             return FixedStatistics(x, mean, variance, self.eps)
+        if on_gpu(x) and self.axis % x.ndim == x.ndim - 1:
+            batch = DeviceStatistics(x, self.eps)
+            gpu_pointwise.follow(self.moving_mean, batch.mean, self.momentum)
+            gpu_pointwise.follow(self.moving_variance, batch.variance, self.momentum)
+            return batch
         batch = BatchStatistics(x, self.other_axes(x), self.eps)
         for moving, latest in (
             (self.moving_mean, batch.mean),
