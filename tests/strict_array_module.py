@@ -342,6 +342,15 @@ class CUDARuntimeError(RuntimeError):
         super().__init__(self.MESSAGES[status])
 
 
+class OutOfMemoryError(MemoryError):
+    """As CuPy's."""
+
+
 cuda = types.SimpleNamespace(
-    runtime=types.SimpleNamespace(getDeviceCount=lambda: 1, CUDARuntimeError=CUDARuntimeError)
+    runtime=types.SimpleNamespace(
+        getDeviceCount=lambda: 1,
+        memGetInfo=lambda: (2**33, 2**34),  # free and total
+        CUDARuntimeError=CUDARuntimeError,
+    ),
+    nvrtc=types.SimpleNamespace(getVersion=lambda: (12, 9)),
 )
