@@ -135,12 +135,13 @@ def labels(logits, low, high=None, *, flip=0.0, seed=0, where="labels", step=0):
     seed, where, step: the address of the random numbers (see `minigan.random`).
     """
     xp = get_array_module(logits)
-    address = dict(seed=seed, where=where, step=step, xp=xp)
-    shape = logits.shape
-    values = random.uniform(shape, low, low if high is None else high, dtype=logits.dtype, **address)
-    if flip:
-        kept = random.keep_mask(shape, 1 - flip, **(address | dict(where=f"{where}/flip")))
-        values = xp.where(kept, values, 1 - values)
+    shape, address = logits.shape, dict(seed=seed, step=step)
+    values = random.uniform(
+        shape, low, low if high is None else high, where=where, dtype=logits.dtype, xp=xp, **address
+    )
+    if flip:  # drawn on the host: the same labels on every device
+        kept = random.keep_mask(shape, 1 - flip, where=f"{where}/flip", **address)
+        values = xp.where(xp.asarray(kept), values, 1 - values)
     return values
 
 

@@ -9,7 +9,7 @@ It has the functions that the engine uses and no others, so a new one is noticed
 must exist in CuPy, and is then added here.
 
 `host_traffic` lists what crossed between host and device: "upload", and the reads, each
-of which waits until the GPU has finished: "get", "float", "bool".  `launches` lists what a
+of which waits until the GPU has finished: "get", "float", "int", "bool".  `launches` lists what a
 GPU would be told to do: kernels, functions, operators, products and reductions, by name.
 """
 
@@ -52,6 +52,10 @@ class ndarray:
     def __float__(self):
         host_traffic.append("float")
         return float(self._memory)
+
+    def __int__(self):
+        host_traffic.append("int")
+        return int(self._memory)
 
     def __bool__(self):
         host_traffic.append("bool")
@@ -116,6 +120,10 @@ class ndarray:
 
     def max(self, axis=None, keepdims=False):
         return self._reduced("max", axis, keepdims)
+
+    def argmax(self, axis=None):
+        launches.append("argmax")
+        return ndarray(self._memory.argmax(axis=axis))
 
     def all(self, axis=None, keepdims=False):
         return self._reduced("all", axis, keepdims)
@@ -301,6 +309,11 @@ def ones_like(a):
 def full_like(a, value):
     launches.append("fill")
     return ndarray(np.full_like(_device(a), _scalar(value)))
+
+
+def full(shape, value):
+    launches.append("fill")
+    return ndarray(np.full(shape, _scalar(value)))
 
 
 def arange(stop, dtype=None):

@@ -118,24 +118,30 @@ class TestDropout:
 
 
 class TestBatchNorm:
+    def statistics(self, gpu, x, eps):
+        """(mean, variance, scale): the moving ones take all of the latest at momentum 0."""
+        moving = [gpu.asarray(np.zeros(x.shape[1], x.dtype)) for _ in range(2)]
+        mean, scale = gpu_pointwise.batch_statistics(gpu.asarray(x), eps, 0.0, *moving)
+        np.testing.assert_array_equal(moving[0].get(), mean.get())
+        return mean, moving[1].get(), scale
+
     @pytest.mark.parametrize("rows", [1, 2, 700])
     def test_statistics(self, gpu, rows):
         x = RNG.standard_normal((rows, 3)) * [1, 1e-3, 4] + [0, 1e4, -5]
-        mean, variance, scale = gpu_pointwise.batch_statistics(gpu.asarray(x), 1e-3)
+        mean, variance, scale = self.statistics(gpu, x, 1e-3)
         close(mean, x.mean(axis=0))
-        np.testing.assert_allclose(variance.get(), x.var(axis=0), rtol=1e-8, atol=1e-12)
+        np.testing.assert_allclose(variance, x.var(axis=0), rtol=1e-8, atol=1e-12)
         close(scale, 1 / np.sqrt(x.var(axis=0) + 1e-3), 1e-8)
 
     def test_a_constant_feature_has_no_variance(self, gpu):
-        x = gpu.asarray(np.full((50, 2), 0.1, "float32"))
-        mean, variance, scale = gpu_pointwise.batch_statistics(x, 0.0)
-        assert variance.get().tolist() == [0, 0] and mean.get()[0] == np.float32(0.1)
+        mean, variance, _ = self.statistics(gpu, np.full((50, 2), 0.1, "float32"), 1.0)
+        assert variance.tolist() == [0, 0] and mean.get()[0] == np.float32(0.1)
 
     def test_float32_far_from_zero(self, gpu):
         """The digits of the variance survive a mean a thousand deviations off."""
         x = (1000 + RNG.standard_normal((5000, 2))).astype("float32")
-        _, variance, _ = gpu_pointwise.batch_statistics(gpu.asarray(x), 1e-5)
-        np.testing.assert_allclose(variance.get(), x.astype("float64").var(axis=0), rtol=1e-6)
+        _, variance, _ = self.statistics(gpu, x, 1e-5)
+        np.testing.assert_allclose(variance, x.astype("float64").var(axis=0), rtol=1e-6)
 
     def test_sums_do_not_depend_on_the_number_of_runs(self, gpu, monkeypatch):
         x = RNG.standard_normal((1000, 3))

@@ -106,6 +106,7 @@ LAYERS = [
     (mg.Dense(6, 4), IMAGES),
     (mg.Dense(6, 4, use_bias=False), VECTORS),
     (mg.BatchNorm(6), VECTORS),
+    (mg.BatchNorm(6, momentum=0.7), IMAGES),
     (mg.BatchNorm(2, axis=2), IMAGES),
     (mg.LayerNorm((2, 6)), IMAGES),
     (mg.ReLU(), VECTORS),
@@ -115,6 +116,10 @@ LAYERS = [
     (mg.Dropout(0.0), VECTORS),
     (mg.Flatten(), IMAGES),
     (mg.Reshape((6, 8)), IMAGES),
+    (mg.UpSample2d(2), IMAGES),
+    (mg.Conv2d(6, 3, 3), IMAGES),
+    (mg.Conv2d(6, 3, (4, 2), padding="valid", use_bias=False), IMAGES),
+    (mg.ConvTranspose2d(6, 2, 4, stride=2), IMAGES),
     (mg.Sequential([mg.Dense(6, 4), mg.Tanh(), mg.Sequential([mg.BatchNorm(4)])]), VECTORS),
 ]
 

@@ -138,25 +138,21 @@ _moments = Kernel(
 
 _batch_statistics = Kernel(
     "batch_statistics",
-    "raw T x, float64 sum, float64 squares, int32 rows, T eps",
-    "T mean, T variance, T scale",
+    "raw T x, float64 sum, float64 squares, int32 rows, T eps, float64 momentum",
+    "T mean, T scale, T moving_mean, T moving_variance",
     """
-    const double average = sum / rows, spread = squares / rows - average * average;
-    const double positive = spread > 0 ? spread : 0;
-    mean = x[i] + average;
-    variance = positive;
-    scale = 1 / sqrt(positive + eps);
+    const double from_shift = sum / rows, spread = squares / rows - from_shift * from_shift;
+    const double average = x[i] + from_shift, variance = spread > 0 ? spread : 0;
+    mean = average;
+    scale = 1 / sqrt(variance + eps);
+    moving_mean = momentum * moving_mean + (1 - momentum) * average;
+    moving_variance = momentum * moving_variance + (1 - momentum) * variance;
     """,
 )
 
 _normalize = Kernel(
     "normalize", "T x, T mean, T scale, T gamma, T beta", "T y",
     "y = (x - mean) * scale * gamma + beta;",
-)  # fmt: skip
-
-_follow = Kernel(
-    "follow", "T latest, T momentum", "T moving",
-    "moving = momentum * moving + (1 - momentum) * latest;",
 )  # fmt: skip
 
 _gradient_sums = Kernel(
@@ -188,19 +184,30 @@ _batch_norm_backward = Kernel(
 )
 
 
+_put_gradients = Kernel(
+    "put_gradients", "float64 products, float64 sum, bool add", "T dgamma, T dbeta",
+    "dgamma = products + (add ? dgamma : 0); dbeta = sum + (add ? dbeta : 0);",
+)  # fmt: skip
+
+
 def column_sum(x):
     """The sum of x (rows, features) over its rows: (features,)."""
     return _summed(_column_sums, 1, x)[0].astype(x.dtype)
 
 
-def batch_statistics(x, eps):
-    """(mean, variance, scale), each (features,), of x (rows, features).
+def batch_statistics(x, eps, momentum, moving_mean, moving_variance):
+    """(mean, scale), each (features,), of x (rows, features); moves the moving ones in place.
 
-    The variance is the biased one; scale = 1 / sqrt(variance + eps).
+    scale = 1 / sqrt(variance + eps) with the biased variance;
+    moving = momentum moving + (1 - momentum) latest.
     """
-    sum, squares = _summed(_moments, 2, x)
-    # x's first row was the shift
-    return _batch_statistics(get_array_module(x).ascontiguousarray(x), sum, squares, len(x), eps)
+    xp = get_array_module(x)
+    x, (sum, squares) = xp.ascontiguousarray(x), _summed(_moments, 2, x)
+    mean, scale = xp.empty_like(moving_mean), xp.empty_like(moving_mean)
+    _batch_statistics(
+        x, sum, squares, len(x), eps, momentum, mean, scale, moving_mean, moving_variance
+    )
+    return mean, scale
 
 
 def normalize(x, mean, scale, gamma, beta):
@@ -208,19 +215,15 @@ def normalize(x, mean, scale, gamma, beta):
     return _normalize(x, mean, scale, gamma, beta)
 
 
-def follow(moving, latest, momentum):
-    """moving = momentum moving + (1 - momentum) latest, in place."""
-    _follow(latest, momentum, moving)
+def batch_norm_backward(dy, x, mean, scale, gamma, dgamma=None, dbeta=None, add=True):
+    """dx of `normalize` with x's own mean and scale; dx, dy and x are (rows, features).
 
-
-def batch_norm_backward(dy, x, mean, scale, gamma):
-    """(dx, dgamma, dbeta) of `normalize` with x's own mean and scale.
-
-    dx is (rows, features) as dy and x, the others (features,).
+    dgamma, dbeta (features,), where given: the gradients are added to them, or put there.
     """
     sum, products = _summed(_gradient_sums, 2, dy, x, mean, scale)
-    dx = _batch_norm_backward(dy, x, mean, scale, gamma, sum, products, len(x))
-    return dx, products.astype(x.dtype), sum.astype(x.dtype)
+    if dgamma is not None:
+        _put_gradients(products, sum, add, dgamma, dbeta)
+    return _batch_norm_backward(dy, x, mean, scale, gamma, sum, products, len(x))
 
 
 def _summed(kernel, count, x, *more):

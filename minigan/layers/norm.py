@@ -61,9 +61,11 @@ class DeviceStatistics(BatchStatistics):
     Keeps x in place of h, which only the second order wants.
     """
 
-    def __init__(self, x, eps):
+    def __init__(self, x, layer):
         self.axes, self.x = tuple(range(x.ndim - 1)), x
-        self.mean, self.variance, self.scale = gpu_pointwise.batch_statistics(rows(x), eps)
+        self.mean, self.scale = gpu_pointwise.batch_statistics(
+            rows(x), layer.eps, layer.momentum, layer.moving_mean, layer.moving_variance
+        )
 
     @property
     def h(self):
@@ -73,12 +75,13 @@ class DeviceStatistics(BatchStatistics):
         """y = gamma h + beta."""
         return gpu_pointwise.normalize(self.x, self.mean, self.scale, gamma, beta)
 
-    def first_order(self, dy, gamma):
-        """(dx, dgamma, dbeta)."""
-        dx, dgamma, dbeta = gpu_pointwise.batch_norm_backward(
-            rows(dy), rows(self.x), self.mean, self.scale, gamma
+    def first_order(self, dy, layer, params):
+        """dx, and the layer's gradients where params says so."""
+        grads = (layer.gamma_grad, layer.beta_grad, params != "set") if params else ()
+        dx = gpu_pointwise.batch_norm_backward(
+            rows(dy), rows(self.x), self.mean, self.scale, layer.gamma, *grads
         )
-        return dx.reshape(dy.shape), dgamma, dbeta
+        return dx.reshape(dy.shape)
 
 
 class FixedStatistics:
@@ -120,11 +123,7 @@ class Normalization(Layer):
 
     def backward(self, dy, cache, params=True, inputs=True):
         if isinstance(cache, DeviceStatistics):
-            dx, dgamma, dbeta = cache.first_order(dy, self.gamma)
-            if params:
-                self.put_grad(self.gamma_grad, dgamma, params)
-                self.put_grad(self.beta_grad, dbeta, params)
-            return dx
+            return cache.first_order(dy, self, params)
         if params:
             axes = self.other_axes(dy)
             self.put_grad(self.gamma_grad, (dy * cache.h).sum(axis=axes), params)
@@ -176,10 +175,7 @@ class BatchNorm(Normalization):
             mean, variance = self.along(self.moving_mean, x), self.along(self.moving_variance, x)
             return FixedStatistics(x, mean, variance, self.eps)
         if on_gpu(x) and self.axis % x.ndim == x.ndim - 1:
-            batch = DeviceStatistics(x, self.eps)
-            gpu_pointwise.follow(self.moving_mean, batch.mean, self.momentum)
-            gpu_pointwise.follow(self.moving_variance, batch.variance, self.momentum)
-            return batch
+            return DeviceStatistics(x, self)
         batch = BatchStatistics(x, self.other_axes(x), self.eps)
         for moving, latest in (
             (self.moving_mean, batch.mean),
