@@ -2,11 +2,15 @@
 
 import sys
 
+import host_kernels
 import narrow_gan
+import on_device
 import pytest
 import strict_array_module
 from helpers import run, words, write_idx
 
+from minigan.arrays import array_module
+from minigan.errors import UserError
 from minigan.training import plot
 
 
@@ -31,10 +35,59 @@ def whole(gan, pictures, tmp_path):
     return tmp_path / "whole"
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--device", choices=("cpu", "gpu", "stand-in"), default="cpu",
+        help="where the engine computes; stand-in is the GPU's code on the CPU",
+    )  # fmt: skip
+
+
+def pytest_collection_modifyitems(config, items):
+    """On a GPU nothing runs where there is none, nor what is about the stand-in."""
+    if config.getoption("--device") != "gpu":
+        return
+    try:
+        array_module("gpu")
+        reason = "of the stand-in, which a real GPU takes the place of"
+    except UserError as error:
+        reason = str(error)
+    else:
+        items = [item for item in items if "stand_in" in item.fixturenames]
+    for item in items:
+        item.add_marker(pytest.mark.skip(reason=reason))
+
+
 @pytest.fixture
-def gpu(monkeypatch):
+def stand_in(monkeypatch):
     """The stand-in in CuPy's place, with empty lists of host traffic and launches."""
     monkeypatch.setitem(sys.modules, "cupy", strict_array_module)
     strict_array_module.host_traffic.clear()
     strict_array_module.launches.clear()
     return strict_array_module
+
+
+@pytest.fixture
+def gpu(request):
+    """CuPy with --device gpu, else the stand-in.  A real GPU tells nothing of its traffic."""
+    if request.config.getoption("--device") == "gpu":
+        return array_module("gpu")
+    if not host_kernels.COMPILER:
+        pytest.skip(host_kernels.NO_COMPILER)
+    return request.getfixturevalue("stand_in")
+
+
+@pytest.fixture
+def traffic(gpu):
+    """What crossed between host and device, as far as known."""
+    return getattr(gpu, "host_traffic", [])
+
+
+@pytest.fixture(autouse=True)
+def device(request, monkeypatch):
+    """The engine computes where --device says, unless the test has its own."""
+    asked = request.config.getoption("--device")
+    if asked != "cpu" and not {"gpu", "stand_in"} & {*request.fixturenames}:
+        if asked == "stand-in":
+            request.getfixturevalue("stand_in")
+        on_device.install(monkeypatch)
+    return asked

@@ -365,5 +365,6 @@ cuda = types.SimpleNamespace(
         memGetInfo=lambda: (2**33, 2**34),  # free and total
         CUDARuntimeError=CUDARuntimeError,
     ),
+    memory=types.SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
     nvrtc=types.SimpleNamespace(getVersion=lambda: (12, 9)),
 )

@@ -1,15 +1,13 @@
 """Runs of the examples on the GPU: the numbers of the CPU, no waiting, nothing lost."""
 
-import host_kernels
 import numpy as np
 import parity
 import pytest
 from helpers import arrays, assert_same_results, at_step, run
 
 import minigan as mg
-from minigan.training import Run, plot
+from minigan.training import feed, plot
 
-pytestmark = pytest.mark.skipif(not host_kernels.COMPILER, reason=host_kernels.NO_COMPILER)
 SMALL = ["--data", "digits", "--limit", 14, "--batch-size", 4, "--width", 0.02]  # 3 steps an epoch
 EXAMPLES = [
     ("mnist_gan",),
@@ -63,14 +61,14 @@ def watched(module, lists, seen):
 
 
 @pytest.mark.parametrize("script, words", [(script, words) for script, *words in EXAMPLES])
-def test_a_trajectory_agrees_with_the_cpu(script, words, gpu, without_dropout, tmp_path):
+def test_a_trajectory_agrees_with_the_cpu(script, words, traffic, without_dropout, tmp_path):
     """In float64, to 1e-9; and within a step nothing waits for the device."""
     words = [*SMALL, "--dtype", "float64", "--steps", 2, *words]
     here = train(parity.example(script), tmp_path / "here", *words)
     seen = []
-    module = watched(parity.example(script), [gpu.host_traffic], seen)
+    module = watched(parity.example(script), [traffic], seen)
     there = train(module, tmp_path / "there", *words, "--device", "gpu")
-    assert seen and all(set(traffic) <= {"upload"} for [traffic] in seen), seen
+    assert seen and all(set(crossed) <= {"upload"} for [crossed] in seen), seen
     got, want = arrays(there / "checkpoint.npz"), arrays(here / "checkpoint.npz")
     assert set(got) == set(want)
     for name in set(want) - {"description"}:
@@ -93,20 +91,26 @@ class TestOneExample:
     def test_images_that_do_not_fit_are_streamed(self, gan, gpu, monkeypatch, tmp_path):
         words = [*SMALL, "--device", "gpu", "--steps", 4]
         resident = train(gan, tmp_path / "resident", *words)
-        monkeypatch.setattr(gpu.cuda.runtime, "memGetInfo", lambda: (10_000, 2**34))
-        runs = []
-        make = Run.__init__
-        monkeypatch.setattr(Run, "__init__", lambda self, *a, **k: runs.append(self) or make(self, *a, **k))
+        monkeypatch.setattr(feed, "SHARE", 0)
         streamed = train(gan, tmp_path / "streamed", *words)
-        assert isinstance(runs[0].feed.images, np.ndarray)
         assert_same_results(streamed, resident)
+
+    @pytest.mark.parametrize("share, resident", [(1, True), (0, False)])
+    def test_what_fits_is_resident(self, gpu, monkeypatch, share, resident):
+        monkeypatch.setattr(feed, "SHARE", share)
+        images = np.arange(24, dtype=np.uint8).reshape(6, 2, 2, 1)
+        images_there = feed.Feed(images, gpu)
+        assert images_there.resident == resident
+        chosen = np.array([4, 1])
+        taken = images_there.take(gpu.asarray(chosen), chosen)
+        np.testing.assert_array_equal(taken.get(), images[chosen])
 
     def test_out_of_device_memory(self, gan, gpu, monkeypatch, tmp_path, capsys):
         words = [*SMALL, "--device", "gpu"]
         whole = train(gan, tmp_path / "whole", *words, "--steps", 6)
 
         def full(*_):
-            raise gpu.OutOfMemoryError("Out of memory allocating 512 bytes (allocated so far: 9).")
+            raise gpu.cuda.memory.OutOfMemoryError("Out of memory allocating 512 bytes (allocated so far: 9).")
 
         step = gan.train_step
         at_step(gan, 5, full)
