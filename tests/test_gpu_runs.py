@@ -122,3 +122,16 @@ class TestOneExample:
         gan.train_step = step
         train(gan, tmp_path / "out", "--resume", "--steps", 6)  # from the end of the first epoch
         assert_same_results(tmp_path / "out", whole)
+
+
+@pytest.mark.parametrize("script, steps", [
+    ("mnist_gan", {"train_step": 117}),
+    ("dcgan", {"train_step": 316}),
+    ("wgan_gp", {"critic_step": 195, "generator_step": 120}),
+])  # fmt: skip
+def test_launches_of_a_step(script, steps, stand_in, tmp_path):
+    """As docs/performance.md has them; each costs the host ten microseconds or more."""
+    seen = []
+    module = watched(parity.example(script), [stand_in.launches], seen)
+    train(module, tmp_path, *SMALL, "--device", "gpu", "--steps", 1)
+    assert {len(launches) for [launches] in seen} == set(steps.values())
