@@ -43,18 +43,21 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    """On a GPU nothing runs where there is none, nor what is about the stand-in."""
-    if config.getoption("--device") != "gpu":
-        return
-    try:
-        array_module("gpu")
-        reason = "of the stand-in, which a real GPU takes the place of"
-    except UserError as error:
-        reason = str(error)
-    else:
-        items = [item for item in items if "stand_in" in item.fixturenames]
+    """Without a GPU nothing runs with --device gpu, and with one not what is about others."""
+    device = config.getoption("--device")
+    reasons = {}  # what a test has, a mark or a fixture -> why it is skipped
+    if device != "cpu":
+        reasons["host"] = "looks at host arrays within a call, where a device's arrays are"
+    if device == "gpu":
+        reasons["stand_in"] = "is about the stand-in"
+        try:
+            array_module("gpu")
+        except UserError as error:
+            reasons = {"": str(error)}
     for item in items:
-        item.add_marker(pytest.mark.skip(reason=reason))
+        has = ["", *item.fixturenames, *(mark.name for mark in item.iter_markers())]
+        for reason in {reasons[name] for name in has if name in reasons}:
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture
