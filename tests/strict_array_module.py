@@ -250,10 +250,12 @@ def clip(a, low, high, out=None):
     return ndarray(result) if out is None else out
 
 
-def matmul(a, b, out):
+def matmul(a, b, out=None):
     launches.append("matmul")
-    np.matmul(_device(a), _device(b), out=_device(out))
-    return out
+    # _routines_linalg.pyx: one matrix may be transposed, of a batch a copy is made.
+    launches.extend("copy" for x in (a, b) if x.ndim > 2 and not _device(x).flags.c_contiguous)
+    result = np.matmul(_device(a), _device(b), out=None if out is None else _device(out))
+    return ndarray(result) if out is None else out
 
 
 class ElementwiseKernel:

@@ -6,7 +6,7 @@ from test_conv_kernels import random_triple
 
 import minigan as mg
 from minigan import kernels, losses, random
-from minigan.kernels import geometry, gpu, gpu_pointwise, reference
+from minigan.kernels import geometry, gpu_im2col, gpu_minimal, gpu_pointwise, reference
 from minigan.kernels.cuda import Kernel
 
 RNG = np.random.default_rng(11)
@@ -71,37 +71,45 @@ CONVOLUTIONS = [
     ((5, 6), 1, 1, 0),  # one product
     ((4, 4), 4, 1, "valid"),  # one product
 ]
+PATHS = [(gpu_im2col, *sizes) for sizes in CONVOLUTIONS] + [
+    (gpu_minimal, size, 4, 2, padding)
+    for size, padding in (((8, 8), 1), ((7, 9), "same"), ((10, 6), "valid"), ((5, 4), ((0, 2), (3, 1))))
+]
 
 
-@pytest.fixture(params=CONVOLUTIONS, ids=str)
-def triple(request, gpu):
-    """(geometry, x, w, dy on the host, the three on the device)."""
-    g = geometry(*request.param)
-    arrays = random_triple(3, g, n=5)
-    return g, *arrays, *map(gpu.asarray, arrays)
+@pytest.mark.parametrize("path, size, kernel, stride, padding", PATHS)
+def test_conv_triple_agrees_with_the_reference(
+    gpu, monkeypatch, path, size, kernel, stride, padding
+):
+    """In one go, and in chunks."""
+    g = geometry(size, kernel, stride, padding)
+    x, w, dy = random_triple(3, g, n=5)
+    x_there, w_there, dy_there = map(gpu.asarray, (x, w, dy))
+    for chunk in (path.CHUNK_BYTES, 4000):
+        monkeypatch.setattr(path, "CHUNK_BYTES", chunk)
+        close(path.conv(x_there, w_there, g), reference.conv(x, w, g), 1e-12)
+        close(path.conv_dx(dy_there, w_there, g), reference.conv_dx(dy, w, g), 1e-12)
+        close(path.conv_dw(x_there, dy_there, g), reference.conv_dw(x, dy, g), 1e-12)
 
 
-class TestConvTriple:
-    def test_agrees_with_the_reference(self, triple):
-        g, x, w, dy, x_there, w_there, dy_there = triple
-        close(kernels.conv(x_there, w_there, g), reference.conv(x, w, g), 1e-12)
-        close(kernels.conv_dx(dy_there, w_there, g), reference.conv_dx(dy, w, g), 1e-12)
-        close(kernels.conv_dw(x_there, dy_there, g), reference.conv_dw(x, dy, g), 1e-12)
-
-    def test_chunks_change_nothing(self, triple, monkeypatch):
-        g, x, w, dy, x_there, w_there, dy_there = triple
-        monkeypatch.setattr(gpu, "CHUNK_BYTES", 20_000)
-        close(kernels.conv(x_there, w_there, g), reference.conv(x, w, g), 1e-12)
-        close(kernels.conv_dx(dy_there, w_there, g), reference.conv_dx(dy, w, g), 1e-12)
-        close(kernels.conv_dw(x_there, dy_there, g), reference.conv_dw(x, dy, g), 1e-12)
+def test_wide_layers_take_minimal_filtering(gpu):
+    """In float32 to the accuracy that the CPU's path has, from public functions."""
+    g = geometry((8, 8), 4, 2, 1)
+    assert kernels.gpu._path(g, 3, 64) is gpu_im2col and kernels.gpu._path(g, 16, 64) is gpu_minimal
+    x, w, dy = random_triple(3, g, np.float32, n=2, channels=16, filters=20)
+    there = [gpu.asarray(array) for array in (x, w, dy)]
+    close(kernels.conv(there[0], there[1], g), reference.conv(x, w, g), 1e-4)
 
 
-def test_convolutions_take_any_layout(gpu):
+@pytest.mark.parametrize("path", [gpu_im2col, gpu_minimal])
+def test_convolutions_take_any_layout(gpu, path):
     g = geometry((8, 8), 4, 2, 1)
     x, w, dy = random_triple(2, g, n=3)
     rough = gpu.asarray(np.repeat(x, 2, axis=2))[:, :, ::2]
-    close(kernels.conv(rough, gpu.asarray(w), g), reference.conv(x, w, g), 1e-12)
-    close(kernels.conv_dw(rough, gpu.asarray(dy), g), reference.conv_dw(x, dy, g), 1e-12)
+    rough_dy = gpu.asarray(np.repeat(dy, 2, axis=2))[:, :, ::2]
+    close(path.conv(rough, gpu.asarray(w), g), reference.conv(x, w, g), 1e-12)
+    close(path.conv_dx(rough_dy, gpu.asarray(w), g), reference.conv_dx(dy, w, g), 1e-12)
+    close(path.conv_dw(rough, rough_dy, g), reference.conv_dw(x, dy, g), 1e-12)
 
 
 class TestDropout:
