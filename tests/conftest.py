@@ -47,7 +47,7 @@ def pytest_collection_modifyitems(config, items):
     device = config.getoption("--device")
     reasons = {}  # what a test has, a mark or a fixture -> why it is skipped
     if device != "cpu":
-        reasons["host"] = "looks at host arrays within a call, where a device's arrays are"
+        reasons["host"] = "looks at arrays within a call, or needs the CPU's dropout masks"
     if device == "gpu":
         reasons["stand_in"] = "is about the stand-in"
         try:
@@ -70,12 +70,18 @@ def stand_in(monkeypatch):
 
 
 @pytest.fixture
+def compiler():
+    """What runs the GPU's kernels on the stand-in."""
+    if not host_kernels.COMPILER:
+        pytest.skip(host_kernels.NO_COMPILER)
+
+
+@pytest.fixture
 def gpu(request):
     """CuPy with --device gpu, else the stand-in.  A real GPU tells nothing of its traffic."""
     if request.config.getoption("--device") == "gpu":
         return array_module("gpu")
-    if not host_kernels.COMPILER:
-        pytest.skip(host_kernels.NO_COMPILER)
+    request.getfixturevalue("compiler")
     return request.getfixturevalue("stand_in")
 
 
@@ -91,6 +97,6 @@ def device(request, monkeypatch):
     asked = request.config.getoption("--device")
     if asked != "cpu" and not {"gpu", "stand_in"} & {*request.fixturenames}:
         if asked == "stand-in":
-            request.getfixturevalue("stand_in")
+            request.getfixturevalue("gpu")
         on_device.install(monkeypatch)
     return asked

@@ -17,6 +17,7 @@ def close(on_device, on_host, tolerance=1e-13):
     np.testing.assert_allclose(on_device.get(), on_host, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.usefixtures("compiler")
 class TestTheCompiledLoop:
     """It refuses what CuPy refuses, and what CuPy would not notice."""
 
@@ -177,7 +178,7 @@ class TestLosses:
             close(value, expected, 1e-6 if dtype == "float32" else 1e-14)
 
 
-def test_adam_is_one_launch(stand_in):
+def test_adam_is_one_launch(compiler, stand_in):
     layer = mg.Dense(3, 4).build().to("gpu")
     optimizer = mg.Adam(layer, 0.01)
     stand_in.launches.clear()

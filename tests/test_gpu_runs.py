@@ -129,7 +129,7 @@ class TestOneExample:
     ("dcgan", {"train_step": 475}),
     ("wgan_gp", {"critic_step": 300, "generator_step": 180}),
 ])  # fmt: skip
-def test_launches_of_a_step(script, steps, stand_in, tmp_path):
+def test_launches_of_a_step(script, steps, compiler, stand_in, tmp_path):
     """As docs/performance.md has them; each costs the host ten microseconds or more.
 
     At a quarter of the width every layer takes the path that it takes at full width.
