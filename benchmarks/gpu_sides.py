@@ -78,7 +78,10 @@ class Minigan:
         opt_g, opt_d = self.mg.Adam(G, 2e-4), self.mg.Adam(D, 2e-4)
 
         def step(index):
-            labels = module.noisy_labels(OPTIONS, lambda where: dict(seed=0, where=where, step=index))
+            def address(where):
+                return dict(seed=0, where=where, step=index)
+
+            labels = module.noisy_labels(OPTIONS, address)
             module.train_step(G, D, opt_g, opt_d, real, draw("D", index), draw("G", index), *labels)
 
         return step

@@ -164,7 +164,8 @@ def compiled(source):
         check=True,
     )  # fmt: skip
     run = ctypes.CDLL(str(stem.with_suffix(".so"))).run
-    run.argtypes = ctypes.c_ssize_t, ctypes.POINTER(ctypes.c_void_p), ctypes.POINTER(ctypes.c_ssize_t)
+    pointers, sizes = ctypes.POINTER(ctypes.c_void_p), ctypes.POINTER(ctypes.c_ssize_t)
+    run.argtypes = ctypes.c_ssize_t, pointers, sizes
     run.restype = ctypes.c_bool
     return run
 

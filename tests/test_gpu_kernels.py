@@ -23,7 +23,8 @@ class TestTheCompiledLoop:
 
     def test_elements_outputs_and_numbers(self, stand_in):
         x = stand_in.asarray(np.arange(6.0, dtype="float32").reshape(2, 3))
-        twice, index = Kernel("k", "T x, T factor", "T y, int64 at", "y = x * factor; at = i;")(x, 2)
+        kernel = Kernel("k", "T x, T factor", "T y, int64 at", "y = x * factor; at = i;")
+        twice, index = kernel(x, 2)
         assert twice.dtype == "float32" and index.dtype == "int64"
         np.testing.assert_array_equal(twice.get(), [[0, 2, 4], [6, 8, 10]])
         np.testing.assert_array_equal(index.get(), [[0, 1, 2], [3, 4, 5]])
@@ -41,7 +42,7 @@ class TestTheCompiledLoop:
     def test_an_index_outside_is_an_error(self, stand_in):
         x = stand_in.asarray(X)
         with pytest.raises(IndexError):
-            Kernel("k", "raw T x", "raw T y", "y[i] = x[i + 1];")(x, stand_in.zeros_like(x), size=35)
+            Kernel("k", "raw T x", "raw T y", "y[i] = x[i + 1];")(x, stand_in.asarray(Y), size=35)
 
     def test_other_dtypes_are_an_error(self, stand_in):
         x, single = stand_in.asarray(X), stand_in.asarray(X.astype("float32"))
@@ -74,7 +75,9 @@ CONVOLUTIONS = [
 ]
 PATHS = [(gpu_im2col, *sizes) for sizes in CONVOLUTIONS] + [
     (gpu_minimal, size, 4, 2, padding)
-    for size, padding in (((8, 8), 1), ((7, 9), "same"), ((10, 6), "valid"), ((5, 4), ((0, 2), (3, 1))))
+    for size, padding in (
+        ((8, 8), 1), ((7, 9), "same"), ((10, 6), "valid"), ((5, 4), ((0, 2), (3, 1))),
+    )
 ]
 
 

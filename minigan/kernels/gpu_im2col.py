@@ -1,9 +1,9 @@
 """The conv triple on a GPU, any kernel and stride: im2col, and its adjoint as a gather.
 
 The maps are those of im2col.py, one launch each: `windows` writes every window as a row of a
-matrix for cuBLAS; `pixels` lets every pixel of dx collect the windows' elements that are its own, so that
-no two threads add to the same number and results repeat bit for bit.  The batch goes through
-in chunks that bound the matrix.
+matrix for cuBLAS; `pixels` lets every pixel of dx collect the windows' elements that are its
+own, so that no two threads add to the same number and results repeat bit for bit.  The batch
+goes through in chunks that bound the matrix.
 
 The sizes are constants of the C code, because divisions by numbers known to the compiler are
 multiplications: each Geometry and number of channels is compiled once, and CuPy keeps the

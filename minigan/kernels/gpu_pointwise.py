@@ -184,10 +184,7 @@ _batch_norm_backward = Kernel(
 )
 
 
-_put_gradients = Kernel(
-    "put_gradients", "float64 products, float64 sum, bool add", "T dgamma, T dbeta",
-    "dgamma = products + (add ? dgamma : 0); dbeta = sum + (add ? dbeta : 0);",
-)  # fmt: skip
+_rounded = Kernel("rounded", "float64 a, float64 b", "T x, T y", "x = a; y = b;")
 
 
 def column_sum(x):
@@ -215,15 +212,17 @@ def normalize(x, mean, scale, gamma, beta):
     return _normalize(x, mean, scale, gamma, beta)
 
 
-def batch_norm_backward(dy, x, mean, scale, gamma, dgamma=None, dbeta=None, add=True):
-    """dx of `normalize` with x's own mean and scale; dx, dy and x are (rows, features).
+def batch_norm_backward(dy, x, mean, scale, gamma, inputs=True):
+    """(dx, dgamma, dbeta) of `normalize` with x's own mean and scale.
 
-    dgamma, dbeta (features,), where given: the gradients are added to them, or put there.
+    dx, dy and x are (rows, features), the others (features,).  dx is None without inputs.
     """
+    empty_like = get_array_module(x).empty_like
     sum, products = _summed(_gradient_sums, 2, dy, x, mean, scale)
-    if dgamma is not None:
-        _put_gradients(products, sum, add, dgamma, dbeta)
-    return _batch_norm_backward(dy, x, mean, scale, gamma, sum, products, len(x))
+    dgamma, dbeta = _rounded(products, sum, empty_like(gamma), empty_like(gamma))
+    if not inputs:
+        return None, dgamma, dbeta
+    return _batch_norm_backward(dy, x, mean, scale, gamma, sum, products, len(x)), dgamma, dbeta
 
 
 def _summed(kernel, count, x, *more):

@@ -71,17 +71,16 @@ class DeviceStatistics(BatchStatistics):
     def h(self):
         return (self.x - self.mean) * self.scale
 
-    def forward(self, gamma, beta):
+    def scale_and_shift(self, gamma, beta):
         """y = gamma h + beta."""
         return gpu_pointwise.normalize(self.x, self.mean, self.scale, gamma, beta)
 
-    def first_order(self, dy, layer, params):
-        """dx, and the layer's gradients where params says so."""
-        grads = (layer.gamma_grad, layer.beta_grad, params != "set") if params else ()
-        dx = gpu_pointwise.batch_norm_backward(
-            rows(dy), rows(self.x), self.mean, self.scale, layer.gamma, *grads
+    def gradients(self, dy, gamma, inputs=True):
+        """(dx, dgamma, dbeta) of `scale_and_shift`; dx is None without inputs."""
+        dx, dgamma, dbeta = gpu_pointwise.batch_norm_backward(
+            rows(dy), rows(self.x), self.mean, self.scale, gamma, inputs
         )
-        return dx.reshape(dy.shape)
+        return dx.reshape(dy.shape) if inputs else None, dgamma, dbeta
 
 
 class FixedStatistics:
@@ -116,14 +115,18 @@ class Normalization(Layer):
     def forward(self, x, train=True):
         statistics = self.statistics(x, train)
         if isinstance(statistics, DeviceStatistics):
-            return statistics.forward(self.gamma, self.beta), statistics
+            return statistics.scale_and_shift(self.gamma, self.beta), statistics
         y = statistics.h * self.along(self.gamma, x)
         y += self.along(self.beta, x)
         return y, statistics
 
     def backward(self, dy, cache, params=True, inputs=True):
         if isinstance(cache, DeviceStatistics):
-            return cache.first_order(dy, self, params)
+            dx, dgamma, dbeta = cache.gradients(dy, self.gamma, inputs)
+            if params:
+                self.put_grad(self.gamma_grad, dgamma, params)
+                self.put_grad(self.beta_grad, dbeta, params)
+            return dx
         if params:
             axes = self.other_axes(dy)
             self.put_grad(self.gamma_grad, (dy * cache.h).sum(axis=axes), params)

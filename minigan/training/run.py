@@ -152,12 +152,15 @@ class Run:
             start_step=self.step,
         )
         note = self._progress.note
-        note(f"data: {len(self.dataset.images):,} images {self.dataset.name}, {self.dataset.source}")
+        dataset = self.dataset
+        note(f"data: {len(dataset.images):,} images {dataset.name}, {dataset.source}")
         note(f"parameters: {sizes}; {self.device}, {self.options.dtype}; results in {self.folder}")
         if not self.options.resume:
             self._save()
         elif self.step < self.total_steps:
             note(f"resuming after step {self.step:,} of {self.total_steps:,}")
+            if self.device == "gpu":
+                note("bit for bit on the same kind of GPU with the same cuBLAS, else to rounding")
         else:
             note(f"nothing left to do after step {self.step:,}: give more --epochs or --steps")
 
