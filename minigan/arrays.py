@@ -32,11 +32,16 @@ def get_array_module(x):
     return module
 
 
+def on_gpu(x):
+    """Is array `x` on a GPU?"""
+    return get_array_module(x) is not np
+
+
 def array_module(device):
     """numpy for "cpu", cupy for "gpu".
 
-    Raises UserError when the GPU cannot be used, saying which of the three is
-    missing: CuPy, the driver or the device.
+    Raises UserError when the GPU cannot be used, saying what is missing: CuPy, the
+    driver, the device or the CUDA toolkit.
     """
     if device == "cpu":
         return np
@@ -64,6 +69,13 @@ def array_module(device):
             "no GPU: the driver lists no device; check nvidia-smi and "
             "CUDA_VISIBLE_DEVICES, or use --device cpu"
         )
+    try:
+        cupy.cuda.nvrtc.getVersion()  # loads the compiler, which CuPy's wheels do not contain
+    except (ImportError, OSError, RuntimeError) as error:
+        raise UserError(
+            "no GPU: CuPy finds no CUDA toolkit; pip install 'minigan[gpu]' brings one, "
+            f"or use --device cpu ({_first_line(error)})"
+        ) from error
     return cupy
 
 

@@ -1,13 +1,16 @@
 """Elementwise functions that need care: no overflow, no log of zero, no cancellation.
 
-All work on arrays of any shape and module and keep the dtype.
+All work on arrays of any shape and module and keep the dtype; on a GPU each is one launch.
 """
 
-from .arrays import get_array_module
+from .arrays import get_array_module, on_gpu
+from .kernels import gpu_pointwise
 
 
 def sigmoid(x):
     """1 / (1 + exp(-x)), with full relative accuracy down to the underflow of exp(x)."""
+    if on_gpu(x):
+        return gpu_pointwise.sigmoid(x)
     xp = get_array_module(x)
     # exp(x) / (1 + exp(x)) for x < 0 and 1 / (1 + exp(-x)) above: never a positive exponent.
     return xp.exp(xp.minimum(x, 0)) / (1 + xp.exp(-xp.abs(x)))
@@ -15,6 +18,8 @@ def sigmoid(x):
 
 def softplus(x):
     """log(1 + exp(x)), which tends to x above and to exp(x) below."""
+    if on_gpu(x):
+        return gpu_pointwise.softplus(x)
     xp = get_array_module(x)
     return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))
 

@@ -4,12 +4,14 @@ Every loss is a mean over the batch, divided exactly once, so its gradient goes
 straight into `network.backward`.  D's loss is the sum of two calls, one on real
 and one on generated scores; G's is one call on generated scores.
 
-Losses are 0-d results of the array's own module: nothing here waits for a GPU.
+Losses are 0-d results of the array's own module: nothing here waits for a GPU.  The formulas
+are for any array; a GPU has kernels of its own for the longest.
 """
 
 from . import random
-from .arrays import get_array_module
+from .arrays import get_array_module, on_gpu
 from .functions import log_softmax, sigmoid, softplus
+from .kernels import gpu_pointwise
 
 # Cross-entropies.  On logits x they are made of softplus(x) = log(1 + exp(x)), which
 # neither overflows nor takes the log of 0.
@@ -24,6 +26,8 @@ def bce_with_logits(logits, target):
     Raises ValueError if target has another shape.
     """
     t = _target_like(logits, target)
+    if on_gpu(logits):
+        return gpu_pointwise.bce_with_logits(logits, t)
     loss = (softplus(logits) - t * logits).mean()
     # sigmoid(x) - t, written so that neither end cancels: 1 - sigmoid(x) = sigmoid(-x).
     dlogits = (1 - t) * sigmoid(logits) - t * sigmoid(-logits)
@@ -62,6 +66,8 @@ def softmax_cross_entropy(logits, target):
             f"target of shape {target.shape} and dtype {target.dtype} does not fit logits "
             f"{logits.shape}: give class numbers (N,) or probabilities (N, K)"
         )
+    if on_gpu(logits):
+        return gpu_pointwise.softmax_cross_entropy(logits, t)
     log_p = log_softmax(logits)
     loss = -(t * log_p).sum() / len(logits)
     return loss, (xp.exp(log_p) * t.sum(axis=-1, keepdims=True) - t) / len(logits)
@@ -129,12 +135,13 @@ def labels(logits, low, high=None, *, flip=0.0, seed=0, where="labels", step=0):
     seed, where, step: the address of the random numbers (see `minigan.random`).
     """
     xp = get_array_module(logits)
-    address = dict(seed=seed, where=where, step=step, xp=xp)
-    shape = logits.shape
-    values = random.uniform(shape, low, low if high is None else high, dtype=logits.dtype, **address)
-    if flip:
-        kept = random.keep_mask(shape, 1 - flip, **(address | dict(where=f"{where}/flip")))
-        values = xp.where(kept, values, 1 - values)
+    shape, address = logits.shape, dict(seed=seed, step=step)
+    values = random.uniform(
+        shape, low, low if high is None else high, where=where, dtype=logits.dtype, xp=xp, **address
+    )
+    if flip:  # drawn on the host: the same labels on every device
+        kept = random.keep_mask(shape, 1 - flip, where=f"{where}/flip", **address)
+        values = xp.where(xp.asarray(kept), values, 1 - values)
     return values
 
 

@@ -6,9 +6,9 @@ flat too, and goes into a checkpoint whole.
 
 import math
 
-from .arrays import get_array_module, to_device
+from .arrays import get_array_module, on_gpu, to_device
 from .errors import check_setting
-from .kernels import in_blocks
+from .kernels import gpu_pointwise, in_blocks
 
 
 class Optimizer:
@@ -102,16 +102,19 @@ class Adam(Optimizer):
         self.b1, self.b2, self.eps = b1, b2, eps
 
     def update(self, p, g, m, v):
+        # From sums to averages without the bias of their start at zero:
+        m_scale = (1 - self.b1) / (1 - self.b1**self.t)
+        root_v_scale = math.sqrt((1 - self.b2) / (1 - self.b2**self.t))
+        # p -= lr m_scale m / (root_v_scale sqrt(v) + eps), divided through by root_v_scale
+        if on_gpu(p):
+            eps, rate = self.eps / root_v_scale, self.lr * m_scale / root_v_scale
+            return gpu_pointwise.adam(p, g, m, v, self.b1, self.b2, eps, rate)
         xp = get_array_module(p)
         m *= self.b1
         m += g
         v *= self.b2
         scratch = g * g
         v += scratch
-        # From sums to averages without the bias of their start at zero:
-        m_scale = (1 - self.b1) / (1 - self.b1**self.t)
-        root_v_scale = math.sqrt((1 - self.b2) / (1 - self.b2**self.t))
-        # p -= lr m_scale m / (root_v_scale sqrt(v) + eps), divided through by root_v_scale
         xp.sqrt(v, out=scratch)
         scratch += self.eps / root_v_scale
         xp.divide(m, scratch, out=scratch)

@@ -1,9 +1,16 @@
 """Fixtures of the tests of whole runs."""
 
+import sys
+
+import host_kernels
 import narrow_gan
+import on_device
 import pytest
+import strict_array_module
 from helpers import run, words, write_idx
 
+from minigan.arrays import array_module
+from minigan.errors import UserError
 from minigan.training import plot
 
 
@@ -26,3 +33,70 @@ def whole(gan, pictures, tmp_path):
     """The folder of a run that nothing stopped."""
     assert run(gan.main, *words(pictures, tmp_path / "whole")) == 0
     return tmp_path / "whole"
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--device", choices=("cpu", "gpu", "stand-in"), default="cpu",
+        help="where the engine computes; stand-in is the GPU's code on the CPU",
+    )  # fmt: skip
+
+
+def pytest_collection_modifyitems(config, items):
+    """Without a GPU nothing runs with --device gpu, and with one not what is about others."""
+    device = config.getoption("--device")
+    reasons = {}  # what a test has, a mark or a fixture -> why it is skipped
+    if device != "cpu":
+        reasons["host"] = "looks at arrays within a call, or needs the CPU's dropout masks"
+    if device == "gpu":
+        reasons["stand_in"] = "is about the stand-in"
+        try:
+            array_module("gpu")
+        except UserError as error:
+            reasons = {"": str(error)}
+    for item in items:
+        has = ["", *item.fixturenames, *(mark.name for mark in item.iter_markers())]
+        for reason in {reasons[name] for name in has if name in reasons}:
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    """The stand-in in CuPy's place, with empty lists of host traffic and launches."""
+    monkeypatch.setitem(sys.modules, "cupy", strict_array_module)
+    strict_array_module.host_traffic.clear()
+    strict_array_module.launches.clear()
+    return strict_array_module
+
+
+@pytest.fixture
+def compiler():
+    """What runs the GPU's kernels on the stand-in."""
+    if not host_kernels.COMPILER:
+        pytest.skip(host_kernels.NO_COMPILER)
+
+
+@pytest.fixture
+def gpu(request):
+    """CuPy with --device gpu, else the stand-in.  A real GPU tells nothing of its traffic."""
+    if request.config.getoption("--device") == "gpu":
+        return array_module("gpu")
+    request.getfixturevalue("compiler")
+    return request.getfixturevalue("stand_in")
+
+
+@pytest.fixture
+def traffic(gpu):
+    """What crossed between host and device, as far as known."""
+    return getattr(gpu, "host_traffic", [])
+
+
+@pytest.fixture(autouse=True)
+def device(request, monkeypatch):
+    """The engine computes where --device says, unless the test has its own."""
+    asked = request.config.getoption("--device")
+    if asked != "cpu" and not {"gpu", "stand_in"} & {*request.fixturenames}:
+        if asked == "stand-in":
+            request.getfixturevalue("gpu")
+        on_device.install(monkeypatch)
+    return asked

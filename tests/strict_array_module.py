@@ -9,15 +9,18 @@ It has the functions that the engine uses and no others, so a new one is noticed
 must exist in CuPy, and is then added here.
 
 `host_traffic` lists what crossed between host and device: "upload", and the reads, each
-of which waits until the GPU has finished: "get", "float", "bool".
+of which waits until the GPU has finished: "get", "float", "int", "bool".  `launches` lists what a
+GPU would be told to do: kernels, functions, operators, products and reductions, by name.
 """
 
 import operator
 import types
 
+import host_kernels
 import numpy as np
 
 host_traffic = []
+launches = []
 
 
 class ndarray:
@@ -50,6 +53,10 @@ class ndarray:
         host_traffic.append("float")
         return float(self._memory)
 
+    def __int__(self):
+        host_traffic.append("int")
+        return int(self._memory)
+
     def __bool__(self):
         host_traffic.append("bool")
         return bool(self._memory)
@@ -66,15 +73,26 @@ class ndarray:
         return len(self._memory)
 
     def reshape(self, *shape):
-        return ndarray(self._memory.reshape(*shape))
+        view = self._memory.reshape(*shape)
+        if not np.shares_memory(view, self._memory):
+            launches.append("copy")
+        return ndarray(view)
+
+    def transpose(self, *axes):
+        return ndarray(self._memory.transpose(*axes))
 
     def astype(self, dtype, copy=True):
-        return self if not copy and dtype == self.dtype else ndarray(self._memory.astype(dtype))
+        if not copy and dtype == self.dtype:
+            return self
+        launches.append("astype")
+        return ndarray(self._memory.astype(dtype))
 
     def copy(self):
+        launches.append("copy")
         return ndarray(self._memory.copy())
 
     def fill(self, value):
+        launches.append("fill")
         self._memory.fill(_scalar(value))
 
     # Indices: integers, slices, ..., None and integer device arrays.  CuPy also takes host
@@ -82,49 +100,75 @@ class ndarray:
 
     def __getitem__(self, key):
         key = _indices(key)
+        if any(isinstance(item, np.ndarray) for item in key):
+            launches.append("take")
         if not any(item is ... for item in key):
             key = (*key, ...)  # NumPy then gives a 0-d view in place of a scalar, as CuPy does
         return ndarray(self._memory[key])
 
     def __setitem__(self, key, value):
+        launches.append("copy")
         self._memory[_indices(key)] = _operand(value)
 
     # Reductions: a 0-d array where NumPy returns a scalar.
 
     def sum(self, axis=None, keepdims=False):
-        return ndarray(self._memory.sum(axis=axis, keepdims=keepdims))
+        return self._reduced("sum", axis, keepdims)
 
     def mean(self, axis=None, keepdims=False):
-        return ndarray(self._memory.mean(axis=axis, keepdims=keepdims))
+        return self._reduced("mean", axis, keepdims)
 
     def max(self, axis=None, keepdims=False):
-        return ndarray(self._memory.max(axis=axis, keepdims=keepdims))
+        return self._reduced("max", axis, keepdims)
+
+    def argmax(self, axis=None):
+        launches.append("argmax")
+        return ndarray(self._memory.argmax(axis=axis))
 
     def all(self, axis=None, keepdims=False):
-        return ndarray(self._memory.all(axis=axis, keepdims=keepdims))
+        return self._reduced("all", axis, keepdims)
+
+    def _reduced(self, name, axis, keepdims):
+        launches.append(name)
+        return ndarray(getattr(self._memory, name)(axis=axis, keepdims=keepdims))
 
 
 def _add_operators():
-    def binary(function):
-        return lambda self, other: ndarray(function(self._memory, _operand(other)))
+    def binary(name):
+        function = getattr(operator, name)
 
-    def reflected(function):
-        return lambda self, other: ndarray(function(_operand(other), self._memory))
-
-    def in_place(function):
         def apply(self, other):
+            launches.append(name)
+            return ndarray(function(self._memory, _operand(other)))
+
+        return apply
+
+    def reflected(name):
+        function = getattr(operator, name)
+
+        def apply(self, other):
+            launches.append(name)
+            return ndarray(function(_operand(other), self._memory))
+
+        return apply
+
+    def in_place(name):
+        function = getattr(operator, f"i{name}")
+
+        def apply(self, other):
+            launches.append(name)
             function(self._memory, _operand(other))
             return self
 
         return apply
 
     for name in ("add", "sub", "mul", "truediv", "matmul", "xor", "rshift"):
-        setattr(ndarray, f"__{name}__", binary(getattr(operator, name)))
-        setattr(ndarray, f"__r{name}__", reflected(getattr(operator, name)))
-        setattr(ndarray, f"__i{name}__", in_place(getattr(operator, f"i{name}")))
+        setattr(ndarray, f"__{name}__", binary(name))
+        setattr(ndarray, f"__r{name}__", reflected(name))
+        setattr(ndarray, f"__i{name}__", in_place(name))
     for name in ("lt", "le", "gt", "ge", "eq", "ne"):
-        setattr(ndarray, f"__{name}__", binary(getattr(operator, name)))
-    ndarray.__neg__ = lambda self: ndarray(-self._memory)
+        setattr(ndarray, f"__{name}__", binary(name))
+    ndarray.__neg__ = lambda self: self * -1
 
 
 def _operand(value):
@@ -173,6 +217,7 @@ _add_operators()
 
 def _elementwise(function):
     def apply(*operands, out=None, dtype=None):
+        launches.append(function.__name__)
         memory = [_operand(operand) for operand in operands]
         result = function(*memory, out=None if out is None else _device(out), dtype=dtype)
         return ndarray(result) if out is None else out
@@ -194,18 +239,38 @@ tanh = _elementwise(np.tanh)
 
 
 def where(condition, x, y):
+    launches.append("where")
     return ndarray(np.where(_device(condition), _operand(x), _operand(y)))
 
 
 def clip(a, low, high, out=None):
+    launches.append("clip")
     memory = None if out is None else _device(out)
     result = np.clip(_device(a), _operand(low), _operand(high), out=memory)
     return ndarray(result) if out is None else out
 
 
-def matmul(a, b, out):
-    np.matmul(_device(a), _device(b), out=_device(out))
-    return out
+def matmul(a, b, out=None):
+    launches.append("matmul")
+    # _routines_linalg.pyx: one matrix may be transposed, of a batch a copy is made.
+    launches.extend("copy" for x in (a, b) if x.ndim > 2 and not _device(x).flags.c_contiguous)
+    result = np.matmul(_device(a), _device(b), out=None if out is None else _device(out))
+    return ndarray(result) if out is None else out
+
+
+class ElementwiseKernel:
+    """A kernel from a string of C, which is compiled for the CPU: see host_kernels."""
+
+    def __init__(self, in_params, out_params, operation, name="kernel"):
+        self.name = name
+        self._kernel = host_kernels.HostKernel(in_params, out_params, operation)
+
+    def __call__(self, *args, size=None):
+        launches.append(self.name)
+        made = self._kernel.run(*(_operand(value) for value in args), size=size)
+        given = args[len(self._kernel.inputs) :]
+        results = given or tuple(ndarray(memory) for memory in made)
+        return results[0] if len(results) == 1 else results
 
 
 # New arrays.
@@ -218,11 +283,15 @@ def asarray(a, dtype=None):
     return ndarray(np.array(a, dtype=dtype))
 
 
+def ascontiguousarray(a):
+    if _device(a).flags.c_contiguous:
+        return a
+    launches.append("copy")
+    return ndarray(np.ascontiguousarray(a._memory))
+
+
 def empty(shape, dtype=float):
-    # What nobody has written is not a number: it must not reach a result.
-    memory = np.empty(shape, dtype)
-    memory.fill(np.nan if memory.dtype.kind == "f" else 99)
-    return ndarray(memory)
+    return ndarray(host_kernels.nobody_has_written(shape, dtype))
 
 
 def empty_like(a):
@@ -230,18 +299,27 @@ def empty_like(a):
 
 
 def zeros_like(a):
+    launches.append("fill")
     return ndarray(np.zeros_like(_device(a)))
 
 
 def ones_like(a):
+    launches.append("fill")
     return ndarray(np.ones_like(_device(a)))
 
 
 def full_like(a, value):
+    launches.append("fill")
     return ndarray(np.full_like(_device(a), _scalar(value)))
 
 
+def full(shape, value):
+    launches.append("fill")
+    return ndarray(np.full(shape, _scalar(value)))
+
+
 def arange(stop, dtype=None):
+    launches.append("arange")
     return ndarray(np.arange(stop, dtype=dtype))
 
 
@@ -250,10 +328,12 @@ def broadcast_to(a, shape):
 
 
 def concatenate(arrays, axis=0):
+    launches.append("concatenate")
     return ndarray(np.concatenate([_device(array) for array in arrays], axis=axis))
 
 
 def stack(arrays):
+    launches.append("concatenate")
     return ndarray(np.stack([_device(array) for array in arrays]))
 
 
@@ -277,6 +357,16 @@ class CUDARuntimeError(RuntimeError):
         super().__init__(self.MESSAGES[status])
 
 
+class OutOfMemoryError(MemoryError):
+    """As CuPy's."""
+
+
 cuda = types.SimpleNamespace(
-    runtime=types.SimpleNamespace(getDeviceCount=lambda: 1, CUDARuntimeError=CUDARuntimeError)
+    runtime=types.SimpleNamespace(
+        getDeviceCount=lambda: 1,
+        memGetInfo=lambda: (2**33, 2**34),  # free and total
+        CUDARuntimeError=CUDARuntimeError,
+    ),
+    memory=types.SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
+    nvrtc=types.SimpleNamespace(getVersion=lambda: (12, 9)),
 )

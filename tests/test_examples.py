@@ -112,6 +112,7 @@ class TestSamplingWithDropout:
 
 
 class TestPretraining:
+    @pytest.mark.host
     def test_d_learns_and_g_does_not(self):
         module = parity.example("mnist_conv_gan")
         options = parity.example_options(width=0.05)

@@ -70,6 +70,7 @@ def test_what_nobody_needs_is_not_computed():
     np.testing.assert_array_equal(net.grads, expected)
 
 
+@pytest.mark.host
 def test_the_trace_spares_the_second_backward():
     net = network()
     y, cache = net.forward(X)

@@ -1,14 +1,12 @@
 """Gradient penalties: by hand, by numeric derivative, and by first-order passes alone."""
 
 import math
-import sys
 import types
 import warnings
 
 import numpy as np
 import parity
 import pytest
-import strict_array_module as strict
 from test_docs import ROOT, python_blocks
 
 import minigan as mg
@@ -231,6 +229,7 @@ class Spy(mg.Sequential):
         return super().forward(x, train)
 
 
+@pytest.mark.host
 def test_interpolates_have_one_epsilon_a_sample():
     critic = Spy([mg.Flatten(), mg.Dense(4, 1)], dtype="float64")
     zeros, ones = np.zeros((500, 2, 2)), np.ones((500, 2, 2))
@@ -248,6 +247,7 @@ def test_interpolates_have_one_epsilon_a_sample():
     np.testing.assert_allclose(critic.seen[-1], 1 - first)
 
 
+@pytest.mark.host
 def test_conditions_are_neither_interpolated_nor_in_the_norm():
     critic = Spy([mg.Flatten(), mg.Dense(2 * 2 * 5, 1)], dtype="float64")
     critic.params += 1
@@ -301,6 +301,7 @@ def test_real_and_fake_must_pair():
         penalty.gradient_penalty(smooth_vectors(), REAL, FAKE[:1])
 
 
+@pytest.mark.host
 @pytest.mark.parametrize("kind", PENALTIES)
 def test_batchnorm_is_warned_of_once(kind):
     inner = mg.Sequential([mg.BatchNorm(7)])
@@ -326,18 +327,17 @@ def test_clip_weights():
             penalty.clip_weights(critic, limit)
 
 
-def test_on_the_device(monkeypatch):
+def test_on_the_device(gpu, traffic):
     """Same numbers as on NumPy; only the random epsilon is uploaded, and nothing waits."""
-    monkeypatch.setitem(sys.modules, "cupy", strict)
     here = smooth_vectors()
     there = here.clone().to("gpu")
-    arrays = [strict.asarray(array) for array in (REAL, FAKE)]
+    arrays = [gpu.asarray(array) for array in (REAL, FAKE)]
     for kind, run in PENALTIES.items():
         here.zero_grad()
         there.zero_grad()
-        strict.host_traffic.clear()
+        traffic.clear()
         loss = run(there, *arrays)
-        assert strict.host_traffic in ([], ["upload"]), strict.host_traffic
+        assert traffic in ([], ["upload"]), traffic
         np.testing.assert_allclose(loss.get(), run(here, REAL, FAKE), err_msg=kind)
         np.testing.assert_allclose(there.grads.get(), here.grads, err_msg=kind)
     penalty.clip_weights(there, 0.1)

@@ -121,6 +121,7 @@ def test_limit_steps_and_batch_size(gan, pictures, tmp_path, more, steps, epochs
     assert len(list((tmp_path / "samples").iterdir())) == epochs + 1
 
 
+@pytest.mark.host
 def test_every_epoch_shows_each_image_at_most_once_in_a_new_order(gan, pictures, tmp_path):
     seen = []
     train_step = gan.train_step

@@ -130,6 +130,7 @@ def test_the_steps_of_the_conditional_gan():
     assert_gradients(G, lambda: losses()["g_loss"])
 
 
+@pytest.mark.host
 def test_the_penalty_of_the_conditional_step_sees_the_labels():
     """A critic whose slope is 3 where the first plane is one and 5 where the second is: what the
     step reports is the mean of (3 - 1)^2 and (5 - 1)^2."""

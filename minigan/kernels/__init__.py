@@ -17,7 +17,7 @@ of the other two.  Arrays are channels last, float32 or float64, NumPy or CuPy;
 import numpy as np
 
 from ..arrays import get_array_module
-from . import cpu, im2col
+from . import cpu, gpu
 from .blocks import blockwise, in_blocks
 from .geometry import Geometry, geometry, transposed_geometry
 from .products import matmul
@@ -67,7 +67,7 @@ def conv_dw(x, dy, geometry):
 
 
 def _kernels(x):
-    return cpu if get_array_module(x) is np else im2col
+    return cpu if get_array_module(x) is np else gpu
 
 
 def _check_images(name, images, size):

@@ -12,13 +12,10 @@ many slices.  The matrix is kh * kw / stride**2 times the input; it is made for 
 chunk of the batch at a time, in a workspace.  Where the windows are the input
 itself, unrepeated (1x1 kernels, or a kernel that covers the whole input), there
 is nothing to copy.  Source: Chellapilla, Puri & Simard 2006.
-
-The functions work on NumPy and on CuPy arrays.
 """
 
 import numpy as np
 
-from ..arrays import get_array_module
 from ..threads import parallel
 from . import workspace
 from .products import matmul
@@ -26,39 +23,36 @@ from .products import matmul
 
 def conv(x, w, geometry):
     """x (N, H, W, C), w (kh, kw, C, K) -> y (N, oh, ow, K)."""
-    xp = get_array_module(x)
     taps, filters = w.size // w.shape[3], w.shape[3]
     w = w.reshape(taps, filters)
-    y = xp.empty((len(x), *geometry.output, filters), x.dtype)
+    y = np.empty((len(x), *geometry.output, filters), x.dtype)
     if geometry.is_dense or geometry.is_pointwise:
         matmul(x.reshape(-1, taps), w, out=y.reshape(-1, filters))
         return y
     for i, j in _chunks(x, w, geometry):
-        matmul(_rows(xp, x[i:j], geometry), w, out=y[i:j].reshape(-1, filters))
+        matmul(_rows(x[i:j], geometry), w, out=y[i:j].reshape(-1, filters))
     return y
 
 
 def conv_dx(dy, w, geometry):
     """dy (N, oh, ow, K), w (kh, kw, C, K) -> dx (N, H, W, C)."""
-    xp = get_array_module(dy)
     channels, filters = w.shape[2:]
     w = w.reshape(-1, filters)
-    dx = xp.empty((len(dy), *geometry.size, channels), dy.dtype)
+    dx = np.empty((len(dy), *geometry.size, channels), dy.dtype)
     if geometry.is_dense or geometry.is_pointwise:
         matmul(dy.reshape(-1, filters), w.T, out=dx.reshape(-1, len(w)))
         return dx
     for i, j in _chunks(dx, w, geometry):
-        rows = _rows_workspace(xp, dx[i:j], geometry)
+        rows = _rows_workspace(dx[i:j], geometry)
         matmul(dy[i:j].reshape(-1, filters), w.T, out=rows.reshape(-1, len(w)))
-        _add_rows(xp, rows, dx[i:j], geometry)
+        _add_rows(rows, dx[i:j], geometry)
     return dx
 
 
 def conv_dw(x, dy, geometry):
     """x (N, H, W, C), dy (N, oh, ow, K) -> dw (kh, kw, C, K)."""
-    xp = get_array_module(x)
     channels, filters = x.shape[3], dy.shape[3]
-    dw = xp.empty((*geometry.kernel, channels, filters), x.dtype)
+    dw = np.empty((*geometry.kernel, channels, filters), x.dtype)
     if not len(x):
         dw.fill(0)
     matrix = dw.reshape(-1, filters)
@@ -66,8 +60,8 @@ def conv_dw(x, dy, geometry):
         matmul(x.reshape(-1, len(matrix)).T, dy.reshape(-1, filters), out=matrix)
         return dw
     for i, j in _chunks(x, matrix, geometry):
-        part = matrix if i == 0 else workspace.take("im2col sum", matrix.shape, x.dtype, xp)
-        matmul(_rows(xp, x[i:j], geometry).T, dy[i:j].reshape(-1, filters), out=part)
+        part = matrix if i == 0 else workspace.take("im2col sum", matrix.shape, x.dtype)
+        matmul(_rows(x[i:j], geometry).T, dy[i:j].reshape(-1, filters), out=part)
         if i > 0:
             matrix += part
     return dw
@@ -79,58 +73,52 @@ def _chunks(x, w, geometry):
     return workspace.chunks(len(x), oh * ow * kh * kw * x.shape[3] * x.itemsize, w.nbytes)
 
 
-def _rows_workspace(xp, x, geometry):
+def _rows_workspace(x, geometry):
     """(n, oh, ow, kh, kw, C): every window of the n images of x."""
     shape = (len(x), *geometry.output, *geometry.kernel, x.shape[3])
-    return workspace.take("im2col rows", shape, x.dtype, xp)
+    return workspace.take("im2col rows", shape, x.dtype)
 
 
-def _rows(xp, x, geometry):
+def _rows(x, geometry):
     """The windows of x as a matrix (n * oh * ow, kh * kw * C)."""
-    rows = _rows_workspace(xp, x, geometry)
+    rows = _rows_workspace(x, geometry)
 
-    def work(start, stop):
-        for i, j in _groups(start, stop, x):
-            padded, inside = _padded_workspace(xp, x[i:j], geometry)
-            inside[...] = x[i:j]
-            for row, column, touched in geometry.taps():
-                rows[i:j, :, :, row, column] = padded[touched]
+    def work(i, j):
+        padded, inside = _padded_workspace(x[i:j], geometry)
+        inside[...] = x[i:j]
+        for row, column, touched in geometry.taps():
+            rows[i:j, :, :, row, column] = padded[touched]
 
-    _over_images(xp, work, x)
+    _over_images(work, x)
     return rows.reshape(-1, rows[0, 0, 0].size)
 
 
-def _add_rows(xp, rows, dx, geometry):
+def _add_rows(rows, dx, geometry):
     """dx = the sum of every window of rows (n, oh, ow, kh, kw, C), where it came from."""
 
-    def work(start, stop):
-        for i, j in _groups(start, stop, dx):
-            padded, inside = _padded_workspace(xp, dx[i:j], geometry)
-            for row, column, touched in geometry.taps():
-                padded[touched] += rows[i:j, :, :, row, column]
-            dx[i:j] = inside
+    def work(i, j):
+        padded, inside = _padded_workspace(dx[i:j], geometry)
+        for row, column, touched in geometry.taps():
+            padded[touched] += rows[i:j, :, :, row, column]
+        dx[i:j] = inside
 
-    _over_images(xp, work, dx)
+    _over_images(work, dx)
 
 
-def _padded_workspace(xp, x, geometry):
+def _padded_workspace(x, geometry):
     """Zeros (n, top + H + bottom, left + W + right, C), and the view (n, H, W, C) inside."""
     (height, width), ((top, bottom), (left, right)) = geometry.size, geometry.padding
     shape = (len(x), top + height + bottom, left + width + right, x.shape[3])
-    padded = workspace.take("im2col padded", shape, x.dtype, xp)
+    padded = workspace.take("im2col padded", shape, x.dtype)
     padded.fill(0)
     return padded, padded[:, top : top + height, left : left + width]
 
 
-def _groups(start, stop, x):
-    """Ranges of images that stay in a core's cache; on the GPU, one for all."""
-    bytes_each = x[0].nbytes if get_array_module(x) is np else 0
-    return workspace.groups(start, stop, bytes_each)
+def _over_images(work, images):
+    """work(start, stop) for groups of images that stay in a core's cache, by all cores."""
 
+    def groups(start, stop):
+        for i, j in workspace.groups(start, stop, images[0].nbytes):
+            work(i, j)
 
-def _over_images(xp, work, images):
-    """work(start, stop) over the images: a range a core, or all at once on the GPU."""
-    if xp is np:
-        parallel(work, len(images), images.size)
-    else:
-        work(0, len(images))
+    parallel(groups, len(images), images.size)

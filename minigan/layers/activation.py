@@ -9,10 +9,12 @@ f'' is zero almost everywhere for the piecewise-linear ReLU and LeakyReLU; for
 the smooth Sigmoid and Tanh it is not, and a gradient penalty needs it.
 """
 
-from ..arrays import get_array_module
+import numpy as np
+
+from ..arrays import get_array_module, on_gpu
 from ..errors import check_setting
 from ..functions import sigmoid
-from ..kernels import blockwise
+from ..kernels import blockwise, gpu_pointwise
 from .base import Layer
 
 
@@ -25,11 +27,12 @@ class LeakyReLU(Layer):
         self.slope = float(slope)
 
     def forward(self, x, train=True):
-        xp = get_array_module(x)
+        if on_gpu(x):
+            return (gpu_pointwise.leaky_relu(x, self.slope),) * 2
 
         def leaky(y, x):
-            xp.multiply(x, self.slope, out=y)
-            xp.maximum(x, y, out=y)
+            np.multiply(x, self.slope, out=y)
+            np.maximum(x, y, out=y)
 
         y = blockwise(leaky, x)
         return y, y
@@ -41,11 +44,12 @@ class LeakyReLU(Layer):
         return self._times_derivative(dx_bar, cache), None
 
     def _times_derivative(self, dy, y):
-        xp = get_array_module(y)
+        if on_gpu(dy):
+            return gpu_pointwise.leaky_relu_backward(dy, y, self.slope)
 
         def derivative(dx, dy, y):
             # 1 or slope as arithmetic on the mask: a branch an element costs ten times more.
-            xp.multiply(y > 0, 1 - self.slope, out=dx, dtype=dx.dtype)
+            np.multiply(y > 0, 1 - self.slope, out=dx, dtype=dx.dtype)
             dx += self.slope
             dx *= dy
 
@@ -67,8 +71,9 @@ class ReLU(Layer):
         return self._masked(dx_bar, cache), None
 
     def _masked(self, dy, y):
-        xp = get_array_module(y)
-        return blockwise(lambda dx, dy, y: xp.multiply(dy, y > 0, out=dx), dy, y)
+        if on_gpu(dy):
+            return gpu_pointwise.leaky_relu_backward(dy, y, 0.0)
+        return blockwise(lambda dx, dy, y: np.multiply(dy, y > 0, out=dx), dy, y)
 
 
 class Sigmoid(Layer):
@@ -79,6 +84,8 @@ class Sigmoid(Layer):
         return y, y
 
     def backward(self, dy, cache, params=True, inputs=True):
+        if inputs and on_gpu(dy):
+            return gpu_pointwise.sigmoid_backward(dy, cache)
         y = cache
         return dy * y * (1 - y) if inputs else None
 
@@ -96,6 +103,8 @@ class Tanh(Layer):
         return y, y
 
     def backward(self, dy, cache, params=True, inputs=True):
+        if inputs and on_gpu(dy):
+            return gpu_pointwise.tanh_backward(dy, cache)
         y = cache
         return dy * (1 - y * y) if inputs else None
 

@@ -12,7 +12,8 @@ The maps are linear in each argument, so the second order is the same three agai
 """
 
 from .. import init
-from ..kernels import conv, conv_dw, conv_dx, geometry, transposed_geometry
+from ..arrays import on_gpu
+from ..kernels import conv, conv_dw, conv_dx, geometry, gpu_pointwise, transposed_geometry
 from .base import Layer
 from .dense import rows
 
@@ -62,7 +63,9 @@ class Convolution(Layer):
     def put_grads(self, weight_grad, dy, params):
         """The gradients of weights and bias, given that of the weights and dy."""
         self.put_grad(self.weight_grad, weight_grad, params)
-        if self.use_bias:
+        if self.use_bias and on_gpu(dy):
+            self.put_grad(self.bias_grad, gpu_pointwise.column_sum(rows(dy)), params)
+        elif self.use_bias:
             self.put_grad(self.bias_grad, rows(dy).sum(axis=0), params)
 
 

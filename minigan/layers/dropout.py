@@ -1,9 +1,11 @@
 """Dropout: a random share of the elements is set to zero in training."""
 
+import numpy as np
+
 from .. import random
-from ..arrays import get_array_module
+from ..arrays import get_array_module, on_gpu
 from ..errors import check_setting
-from ..kernels import blockwise
+from ..kernels import blockwise, gpu_pointwise
 from .base import Layer
 
 
@@ -31,11 +33,12 @@ class Dropout(Layer):
         if not (train or self.always) or self.rate == 0:
             return x, None
         keep = 1 - self.rate
-        mask = random.keep_mask(
-            x.shape, keep, seed=self.seed, where=self.where,
-            step=self.step, call=self.calls, xp=get_array_module(x),
-        )
+        address = dict(seed=self.seed, where=self.where, step=self.step, call=self.calls)
         self.calls += 1
+        if on_gpu(x):
+            key = random.generator(**address).bit_generator.random_raw()
+            return gpu_pointwise.dropout(x, key, random.kept_share(keep))
+        mask = random.keep_mask(x.shape, keep, **address, xp=get_array_module(x))
         return self._masked(x, mask), mask
 
     def backward(self, dy, cache, params=True, inputs=True):
@@ -47,10 +50,12 @@ class Dropout(Layer):
     def _masked(self, x, mask):
         if mask is None:
             return x
-        xp = get_array_module(x)
+        share = random.kept_share(1 - self.rate)
+        if on_gpu(x):
+            return gpu_pointwise.masked(x, mask, share)
 
         def masked(y, x, mask):
-            xp.multiply(x, mask, out=y)
-            y *= 1 / random.kept_share(1 - self.rate)
+            np.multiply(x, mask, out=y)
+            y *= 1 / share
 
         return blockwise(masked, x, mask)

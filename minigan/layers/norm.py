@@ -19,10 +19,11 @@ import math
 import numpy as np
 
 from .. import init
-from ..arrays import get_array_module
+from ..arrays import get_array_module, on_gpu
 from ..errors import check_setting
-from ..kernels import features
+from ..kernels import features, gpu_pointwise
 from .base import Layer
+from .dense import rows
 
 
 class Statistics:
@@ -108,6 +109,26 @@ class FeatureStatistics(BatchStatistics):
             return None, dgamma, dbeta
         dx = features.gradient(dy, x, mean, scale, gamma.reshape(-1), dbeta, dgamma)
         return dx, dgamma, dbeta
+
+
+class DeviceStatistics(FeatureStatistics):
+    """The same on a GPU, where the passes are kernels; moves the layer's moving averages too."""
+
+    def __init__(self, x, layer):
+        self.axes, self.x = tuple(range(x.ndim - 1)), x
+        self.mean, self.scale = gpu_pointwise.batch_statistics(
+            rows(x), layer.eps, layer.momentum, layer.moving_mean, layer.moving_variance
+        )
+
+    def scale_and_shift(self, gamma, beta):
+        gamma, beta = gamma.reshape(-1), beta.reshape(-1)
+        return gpu_pointwise.normalize(self.x, self.mean, self.scale, gamma, beta)
+
+    def gradients(self, dy, gamma, axes, inputs=True):
+        dx, dgamma, dbeta = gpu_pointwise.batch_norm_backward(
+            rows(dy), rows(self.x), self.mean, self.scale, gamma.reshape(-1), inputs
+        )
+        return dx.reshape(dy.shape) if inputs else None, dgamma, dbeta
 
 
 class FixedStatistics(Statistics):
@@ -196,7 +217,10 @@ class BatchNorm(Normalization):
         if not train:
             mean, variance = self.along(self.moving_mean, x), self.along(self.moving_variance, x)
             return FixedStatistics(x, mean, variance, self.eps)
-        if get_array_module(x) is np and self.axis in (-1, x.ndim - 1):
+        last = self.axis % x.ndim == x.ndim - 1
+        if last and on_gpu(x):
+            return DeviceStatistics(x, self)
+        if last:
             batch = FeatureStatistics(x, self.eps)
         else:
             batch = BatchStatistics(x, self.other_axes(x), self.eps)

@@ -24,13 +24,15 @@ import zlib
 import numpy as np
 
 from .. import random
-from ..arrays import array_module, resolve_device, to_host
+from ..arrays import array_module, on_gpu, resolve_device, to_host
 from ..atomic import replacing
 from ..condition import one_hot
 from ..errors import RunFailed, UserError
+from ..kernels import gpu_pointwise
 from ..version import __version__
 from . import pictures, shortage
 from .checkpoint import Checkpoint, save, state
+from .feed import Feed
 from .history import History
 from .lock import locked
 from .memory import keep_freed_memory, refuse_what_does_not_fit
@@ -78,7 +80,7 @@ class Run:
         self.xp = array_module(self.device)
         for part in (*networks.values(), *optimizers.values()):
             part.to(self.device)
-        self.images = self.xp.asarray(dataset.images)
+        self.feed = Feed(dataset.images, self.xp)
         self.labels = self._checked_labels() if latent.classes else None
 
         self.step = 0  # steps done
@@ -153,12 +155,15 @@ class Run:
             start_step=self.step,
         )
         note = self._progress.note
-        note(f"data: {len(self.images):,} images {self.dataset.name}, {self.dataset.source}")
+        dataset = self.dataset
+        note(f"data: {len(dataset.images):,} images {dataset.name}, {dataset.source}")
         note(f"parameters: {sizes}; {self.device}, {self.options.dtype}; results in {self.folder}")
         if not self.options.resume:
             self._save()
         elif self.step < self.total_steps:
             note(f"resuming after step {self.step:,} of {self.total_steps:,}")
+            if self.device == "gpu":
+                note("bit for bit on the same kind of GPU with the same cuBLAS, else to rounding")
         else:
             note(f"nothing left to do after step {self.step:,}: give more --epochs or --steps")
 
@@ -193,11 +198,13 @@ class Run:
         epoch, batch = divmod(self.step, self.steps_per_epoch)
         if self._order_epoch != epoch:
             order = random.permutation(
-                len(self.images), seed=self.options.seed, where="shuffle", step=epoch
+                len(self.dataset.images), seed=self.options.seed, where="shuffle", step=epoch
             )
             self._order, self._order_epoch = self.xp.asarray(order), epoch
+            self._order_on_host = order
         chosen = self._order[batch * self.batch_size :][: self.batch_size]
-        real = self.real_images(chosen)
+        on_host = self._order_on_host[batch * self.batch_size :][: self.batch_size]
+        real = self._scaled(self.feed.take(chosen, on_host))
         if self.labels is None:
             return real
         classes = len(self.latent.classes)
@@ -206,10 +213,16 @@ class Run:
     def real_images(self, chosen):
         """Images of the data, (n, H, W, C) on the device, in the generator's range.
 
-        chosen: a slice, or indices (n,) on the device.
+        chosen: a slice.
         """
+        return self._scaled(self.feed.take(chosen, chosen))
+
+    def _scaled(self, pixels):
+        """Pixels, uint8, in the generator's range."""
         low, high = self.value_range
-        images = self.images[chosen].astype(self.options.dtype)
+        if on_gpu(pixels):
+            return gpu_pointwise.from_pixels(pixels, (high - low) / 255, low, self.options.dtype)
+        images = pixels.astype(self.options.dtype)
         images *= (high - low) / 255
         images += low
         return images

@@ -1,0 +1,185 @@
+"""Both sides of bench_gpu.py: training steps of M1, M5 and M7 on a GPU, and its ceilings.
+
+Each function builds networks and optimizers on the device and returns step(index).  Ours are
+those of the examples; PyTorch's are written as its users would, D or the critic frozen in G's
+step.  Each side also has events, and what it takes to tell a device's time.
+"""
+
+import importlib.util
+import os
+import types
+from pathlib import Path
+
+import numpy as np
+
+OPTIONS = types.SimpleNamespace(
+    seed=0, dtype="float32", width=1.0, original=False, upsample=False, dropout=0.3, flip=0.0,
+    clip=None, r1=None, gp_weight=10.0,
+)  # fmt: skip
+CRITIC_STEPS = 3
+
+
+class Minigan:
+    def __init__(self, tf32):
+        os.environ["CUPY_TF32"] = str(int(tf32))  # read at the first product
+        import cupy
+
+        import minigan
+
+        self.cupy, self.mg = cupy, minigan
+
+    def event(self):
+        event = self.cupy.cuda.Event()
+        event.record()
+        return event
+
+    def milliseconds(self, start, stop):
+        stop.synchronize()
+        return self.cupy.cuda.get_elapsed_time(start, stop)
+
+    def empty(self, *shape):
+        return self.cupy.ones(shape, "float32")
+
+    def matmul(self, a, b, out):
+        self.cupy.matmul(a, b, out=out)
+
+    def copy(self, target, source):
+        self.cupy.copyto(target, source)
+
+    def _model(self, script, batch, *names):
+        """(example, its two networks, real images, draw(where, index) of z) on the device."""
+        path = Path(__file__).parent.parent / "examples" / f"{script}.py"
+        spec = importlib.util.spec_from_file_location(script, path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        networks = [getattr(module, name)(OPTIONS).to("gpu") for name in names]
+        shape = networks[0].output_shape((module.LATENT.size,))
+        pixels = np.random.default_rng(0).uniform(-1, 1, (batch, *shape)).astype("float32")
+        real = self.cupy.asarray(pixels)
+
+        def draw(where, index):
+            for network in networks:
+                network.begin_step(index)
+            return module.LATENT.draw(batch, seed=0, where=where, step=index, xp=self.cupy)
+
+        return module, *networks, real, draw
+
+    def m1(self, batch):
+        module, G, D, real, draw = self._model("mnist_gan", batch, "generator", "discriminator")
+        opt_g, opt_d = self.mg.Adam(G, 2e-4), self.mg.Adam(D, 2e-4)
+
+        def step(index):
+            module.train_step(G, D, opt_g, opt_d, real, draw("D", index), draw("G", index))
+
+        return step
+
+    def m5(self, batch):
+        module, G, D, real, draw = self._model("dcgan", batch, "generator", "discriminator")
+        opt_g, opt_d = self.mg.Adam(G, 2e-4), self.mg.Adam(D, 2e-4)
+
+        def step(index):
+            def address(where):
+                return dict(seed=0, where=where, step=index)
+
+            labels = module.noisy_labels(OPTIONS, address)
+            module.train_step(G, D, opt_g, opt_d, real, draw("D", index), draw("G", index), *labels)
+
+        return step
+
+    def m7(self, batch):
+        module, G, C, real, draw = self._model("wgan_gp", batch, "generator", "critic")
+        opt_g, opt_c = self.mg.Adam(G, 2e-4), self.mg.Adam(C, 2e-4)
+
+        def step(index):
+            for i in range(CRITIC_STEPS):
+                epsilon = dict(seed=0, where=f"epsilon {i}", step=index)
+                module.critic_step(G, C, opt_c, real, draw(f"C {i}", index), OPTIONS, epsilon)
+            module.generator_step(G, C, opt_g, draw("G", index))
+
+        return step
+
+
+class PyTorch:
+    def __init__(self, tf32):
+        import torch
+
+        self.torch = torch
+        torch.set_default_device("cuda")
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+        torch.backends.cudnn.benchmark = True
+
+    def event(self):
+        event = self.torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+    def milliseconds(self, start, stop):
+        stop.synchronize()
+        return start.elapsed_time(stop)
+
+    def empty(self, *shape):
+        return self.torch.ones(shape)
+
+    def matmul(self, a, b, out):
+        self.torch.matmul(a, b, out=out)
+
+    def copy(self, target, source):
+        target.copy_(source)
+
+    def m1(self, batch):
+        import steps_torch
+
+        return steps_torch.m1(batch, True)
+
+    def m5(self, batch):
+        import steps_torch
+
+        return steps_torch.m5(batch, True)
+
+    def m7(self, batch):
+        torch, nn = self.torch, self.torch.nn
+
+        def enlarge(inputs, outputs, *more):
+            conv = nn.ConvTranspose2d(inputs, outputs, 4, *more, bias=False)
+            return conv, nn.BatchNorm2d(outputs, 1e-3, 0.1), nn.LeakyReLU(0.2)
+
+        G = nn.Sequential(
+            nn.Unflatten(1, (128, 1, 1)), *enlarge(128, 512), *enlarge(512, 256, 2, 1),
+            *enlarge(256, 128, 2, 1), *enlarge(128, 64, 2, 1),
+            nn.ConvTranspose2d(64, 3, 4, 2, 1), nn.Tanh(),
+        )  # fmt: skip
+        C = nn.Sequential(
+            nn.Conv2d(3, 64, 4, 2, 1), nn.LeakyReLU(0.2),
+            nn.Conv2d(64, 128, 4, 2, 1), nn.LeakyReLU(0.3), nn.Dropout(0.3),
+            nn.Conv2d(128, 256, 4, 2, 1), nn.LeakyReLU(0.2), nn.Dropout(0.3),
+            nn.Conv2d(256, 512, 4, 2, 1), nn.LeakyReLU(0.2), nn.Dropout(0.3),
+            nn.Conv2d(512, 1, 4), nn.Flatten(),
+        )  # fmt: skip
+        for network in (G, C):
+            network.to(memory_format=torch.channels_last)
+        opt_g, opt_c = (torch.optim.Adam(net.parameters(), 2e-4) for net in (G, C))
+        real = torch.rand(batch, 3, 64, 64).to(memory_format=torch.channels_last) * 2 - 1
+
+        def step(_index):
+            for _ in range(CRITIC_STEPS):
+                with torch.no_grad():
+                    fake = G(torch.randn(batch, 128))
+                opt_c.zero_grad()
+                epsilon = torch.rand(batch, 1, 1, 1)
+                x = (fake + epsilon * (real - fake)).requires_grad_()
+                (slope,) = torch.autograd.grad(C(x).sum(), x, create_graph=True)
+                norm = (slope.flatten(1).square().sum(1) + 1e-12).sqrt()
+                scores_real, scores_fake = C(torch.cat([real, fake])).split(batch)
+                penalty = 10 * (norm - 1).square().mean()
+                (scores_fake.mean() - scores_real.mean() + penalty).backward()
+                opt_c.step()
+            C.requires_grad_(False)
+            opt_g.zero_grad()
+            (-C(G(torch.randn(batch, 128))).mean()).backward()
+            opt_g.step()
+            C.requires_grad_(True)
+
+        return step
+
+
+SIDES = {"minigan": Minigan, "PyTorch": PyTorch}

@@ -1,0 +1,136 @@
+"""The conv triple on a GPU, any kernel and stride: im2col, and its adjoint as a gather.
+
+The maps are those of im2col.py, one launch each: `windows` writes every window as a row of a
+matrix for cuBLAS; `pixels` lets every pixel of dx collect the windows' elements that are its
+own, so that no two threads add to the same number and results repeat bit for bit.  The batch
+goes through in chunks that bound the matrix.
+
+The sizes are constants of the C code, because divisions by numbers known to the compiler are
+multiplications: each Geometry and number of channels is compiled once, and CuPy keeps the
+result in its cache on disk.
+"""
+
+from functools import cache
+
+from ..arrays import get_array_module
+from .cuda import Kernel
+
+CHUNK_BYTES = 256 * 2**20  # of the matrix of windows
+
+
+def conv(x, w, geometry):
+    """x (N, H, W, C), w (kh, kw, C, K) -> y (N, oh, ow, K)."""
+    xp = get_array_module(x)
+    x, w = xp.ascontiguousarray(x), w.reshape(-1, w.shape[3])
+    if geometry.is_dense or geometry.is_pointwise:
+        return (x.reshape(-1, len(w)) @ w).reshape(len(x), *geometry.output, -1)
+    y = xp.empty((len(x), *geometry.output, w.shape[1]), x.dtype)
+    for i, j in _chunks(x, geometry):
+        xp.matmul(_windows(xp, x[i:j], geometry), w, out=y[i:j].reshape(-1, w.shape[1]))
+    return y
+
+
+def conv_dx(dy, w, geometry):
+    """dy (N, oh, ow, K), w (kh, kw, C, K) -> dx (N, H, W, C)."""
+    xp = get_array_module(dy)
+    channels, filters = w.shape[2:]
+    w, dy = w.reshape(-1, filters), dy.reshape(len(dy), -1, filters)
+    shape = (len(dy), *geometry.size, channels)
+    if geometry.is_dense or geometry.is_pointwise:
+        return (dy.reshape(-1, filters) @ w.T).reshape(shape)
+    dx = xp.empty(shape, dy.dtype)
+    for i, j in _chunks(dx, geometry):
+        rows = dy[i:j].reshape(-1, filters) @ w.T
+        part = dx[i:j]
+        _pixels_kernel(geometry, channels)(rows, part, size=part.size)
+    return dx
+
+
+def conv_dw(x, dy, geometry):
+    """x (N, H, W, C), dy (N, oh, ow, K) -> dw (kh, kw, C, K)."""
+    xp = get_array_module(x)
+    x, filters = xp.ascontiguousarray(x), dy.shape[3]
+    shape = (*geometry.kernel, x.shape[3], filters)
+    if geometry.is_dense or geometry.is_pointwise:
+        taps = geometry.kernel[0] * geometry.kernel[1] * x.shape[3]
+        return (x.reshape(-1, taps).T @ dy.reshape(-1, filters)).reshape(shape)
+    parts = [
+        _windows(xp, x[i:j], geometry).T @ dy[i:j].reshape(-1, filters)
+        for i, j in _chunks(x, geometry)
+    ]
+    return sum(parts[1:], start=parts[0]).reshape(shape)
+
+
+def _chunks(x, geometry):
+    """Ranges of the images x (N, H, W, C) whose windows, or pixels, fit in a chunk."""
+    (oh, ow), (kh, kw) = geometry.output, geometry.kernel
+    elements = max(oh * ow * kh * kw, geometry.size[0] * geometry.size[1]) * x.shape[3]
+    count = max(1, CHUNK_BYTES // (elements * x.dtype.itemsize))
+    return [(i, min(i + count, len(x))) for i in range(0, len(x), count)]
+
+
+def _windows(xp, x, geometry):
+    """The windows of x (n, H, W, C), contiguous, as a matrix (n * oh * ow, kh * kw * C)."""
+    (oh, ow), (kh, kw), channels = geometry.output, geometry.kernel, x.shape[3]
+    rows = xp.empty((len(x) * oh * ow, kh * kw * channels), x.dtype)
+    _windows_kernel(geometry, channels)(x, rows, size=rows.size)
+    return rows
+
+
+def _constants(geometry, channels):
+    """The sizes of a convolution as C constants; the names are those of conv's formula."""
+    sizes = dict(zip(("H", "W", "OH", "OW", "KH", "KW", "SH", "SW"), (
+        *geometry.size, *geometry.output, *geometry.kernel, *geometry.stride)))  # fmt: skip
+    (top, _), (left, _) = geometry.padding
+    sizes |= dict(C=channels, TOP=top, LEFT=left)
+    return "const int " + ", ".join(f"{name} = {size}" for name, size in sizes.items()) + ";"
+
+
+@cache
+def _windows_kernel(geometry, channels):
+    # i counts rows (n, OH, OW, KH, KW, C): the pixel that tap (ki, kj) of window (o, p) meets.
+    return Kernel(
+        "windows",
+        "raw T x",
+        "raw T rows",
+        _constants(geometry, channels)
+        + """
+        int at = i;
+        const int c = at % C;   at /= C;
+        const int kj = at % KW; at /= KW;
+        const int ki = at % KH; at /= KH;
+        const int p = at % OW;  at /= OW;
+        const int o = at % OH, n = at / OH;
+        const int h = o * SH - TOP + ki, w = p * SW - LEFT + kj;
+        const bool inside = h >= 0 && h < H && w >= 0 && w < W;
+        rows[i] = inside ? x[((n * H + h) * W + w) * C + c] : T(0);
+        """,
+    )
+
+
+@cache
+def _pixels_kernel(geometry, channels):
+    # i counts dx (n, H, W, C): the taps (ki, kj) that meet pixel (h, w), each in one window.
+    return Kernel(
+        "pixels",
+        "raw T rows",
+        "raw T dx",
+        _constants(geometry, channels)
+        + """
+        int at = i;
+        const int c = at % C; at /= C;
+        const int w = at % W + LEFT; at /= W;
+        const int h = at % H + TOP, n = at / H;
+        T sum = 0;
+        for (int ki = h % SH; ki < KH && ki <= h; ki += SH) {
+            const int o = (h - ki) / SH;
+            if (o >= OH) continue;
+            for (int kj = w % SW; kj < KW && kj <= w; kj += SW) {
+                const int p = (w - kj) / SW;
+                if (p >= OW) continue;
+                sum += rows[((((n * OH + o) * OW + p) * KH + ki) * KW + kj) * C + c];
+            }
+        }
+        dx[i] = sum;
+        """,
+    )

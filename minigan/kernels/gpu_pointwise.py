@@ -1,0 +1,322 @@
+"""The pointwise passes on a GPU: each formula in one launch.
+
+A launch costs ten microseconds or more, and a pass over memory is all that these formulas
+take: NumPy's way, a pass for each operator, would be several times slower.  What each computes
+is said by the layer, loss or optimizer that calls it.
+
+Arrays are of one float dtype T and of one shape, unless it says otherwise; results are new.
+"""
+
+import math
+
+from ..arrays import get_array_module
+from .cuda import Kernel
+
+# Activations.
+
+_leaky_relu = Kernel("leaky_relu", "T x, T slope", "T y", "y = x > 0 ? x : x * slope;")
+_leaky_relu_backward = Kernel(
+    "leaky_relu_backward", "T dy, T y, T slope", "T dx", "dx = y > 0 ? dy : dy * slope;"
+)
+_tanh_backward = Kernel("tanh_backward", "T dy, T y", "T dx", "dx = dy * (1 - y * y);")
+_sigmoid_backward = Kernel("sigmoid_backward", "T dy, T y", "T dx", "dx = dy * y * (1 - y);")
+# exp(x) / (1 + exp(x)) for x < 0 and 1 / (1 + exp(-x)) above: never a positive exponent.
+_sigmoid = Kernel("sigmoid", "T x", "T y", "y = exp(x < 0 ? x : T(0)) / (1 + exp(-fabs(x)));")
+_softplus = Kernel("softplus", "T x", "T y", "y = (x > 0 ? x : T(0)) + log1p(exp(-fabs(x)));")
+
+
+def leaky_relu(x, slope):
+    """y = x where x > 0, slope x elsewhere."""
+    return _leaky_relu(x, slope)
+
+
+def leaky_relu_backward(dy, y, slope):
+    """dx = dy where y > 0, slope dy elsewhere; slope 0 is ReLU's."""
+    return _leaky_relu_backward(dy, y, slope)
+
+
+def tanh_backward(dy, y):
+    """dx = dy (1 - y^2)."""
+    return _tanh_backward(dy, y)
+
+
+def sigmoid(x):
+    """1 / (1 + exp(-x))."""
+    return _sigmoid(x)
+
+
+def sigmoid_backward(dy, y):
+    """dx = dy y (1 - y)."""
+    return _sigmoid_backward(dy, y)
+
+
+def softplus(x):
+    """log(1 + exp(x))."""
+    return _softplus(x)
+
+
+# Dropout.  The hash is that of `random.keep_mask`, which says where it comes from.
+
+_dropout = Kernel(
+    "dropout",
+    "T x, uint32 key, uint32 threshold, T scale",
+    "T y, bool mask",
+    """
+    unsigned int bits = i;
+    for (int round = 0; round < 2; ++round) {
+        bits ^= round == 0 ? key : key ^ 0x9E3779B9u;
+        bits ^= bits >> 16;
+        bits *= 0x7FEB352Du;
+        bits ^= bits >> 15;
+        bits *= 0x846CA68Bu;
+        bits ^= bits >> 16;
+    }
+    mask = (bits >> 16) < threshold;
+    y = mask ? x * scale : T(0);
+    """,
+)
+_masked = Kernel("masked", "T x, bool mask, T scale", "T y", "y = mask ? x * scale : T(0);")
+
+
+def dropout(x, key, share):
+    """(y, mask): y = x / share where mask, 0 elsewhere.
+
+    mask: bool, True where the hash of the element's index and the lower 32 bits of the key, an
+    integer >= 0, has upper 16 bits below 65536 share.
+    """
+    return _dropout(x, key & 0xFFFFFFFF, round(share * 65536), 1 / share)
+
+
+def masked(x, mask, share):
+    """x / share where mask, 0 elsewhere: the backward pass of `dropout`."""
+    return _masked(x, mask, 1 / share)
+
+
+# Sums over the rows of x (rows, features).  One thread adds up one feature of a run of rows,
+# neighbours reading neighbouring features; CuPy then adds up the runs.  Sums are in float64, so
+# those of squares keep their digits, and each depends on the sizes alone: results repeat.
+
+MOST_RUNS = 512
+THREADS = 2**18  # about what it takes to keep the largest GPUs reading
+
+_RUN = """
+    const int f = i % features, run = i / features;
+    const int first = (long long)rows * run / runs, last = (long long)rows * (run + 1) / runs;
+"""
+
+_column_sums = Kernel(
+    "column_sums",
+    "raw T x, int32 rows, int32 features, int32 runs",
+    "raw float64 sums",
+    _RUN
+    + """
+    double sum = 0;
+    for (int r = first; r < last; ++r) sum += x[(ptrdiff_t)r * features + f];
+    sums[i] = sum;
+    """,
+)
+
+# Of x - shift and its square, the shift being the first row: a feature that hardly varies far
+# from zero keeps its variance.
+_moments = Kernel(
+    "moments",
+    "raw T x, int32 rows, int32 features, int32 runs",
+    "raw float64 sums",
+    _RUN
+    + """
+    const double shift = x[f];
+    double sum = 0, squares = 0;
+    for (int r = first; r < last; ++r) {
+        const double d = x[(ptrdiff_t)r * features + f] - shift;
+        sum += d;
+        squares += d * d;
+    }
+    sums[run * 2 * features + f] = sum;
+    sums[(run * 2 + 1) * features + f] = squares;
+    """,
+)
+
+_batch_statistics = Kernel(
+    "batch_statistics",
+    "raw T x, float64 sum, float64 squares, int32 rows, T eps, float64 momentum",
+    "T mean, T scale, T moving_mean, T moving_variance",
+    """
+    const double from_shift = sum / rows, spread = squares / rows - from_shift * from_shift;
+    const double average = x[i] + from_shift, variance = spread > 0 ? spread : 0;
+    mean = average;
+    scale = 1 / sqrt(variance + eps);
+    moving_mean = momentum * moving_mean + (1 - momentum) * average;
+    moving_variance = momentum * moving_variance + (1 - momentum) * variance;
+    """,
+)
+
+_normalize = Kernel(
+    "normalize", "T x, T mean, T scale, T gamma, T beta", "T y",
+    "y = (x - mean) * scale * gamma + beta;",
+)  # fmt: skip
+
+_gradient_sums = Kernel(
+    "gradient_sums",
+    "raw T dy, raw T x, raw T mean, raw T scale, int32 rows, int32 features, int32 runs",
+    "raw float64 sums",
+    _RUN
+    + """
+    const double center = mean[f], factor = scale[f];
+    double sum = 0, products = 0;
+    for (int r = first; r < last; ++r) {
+        const ptrdiff_t at = (ptrdiff_t)r * features + f;
+        sum += dy[at];
+        products += dy[at] * (x[at] - center) * factor;
+    }
+    sums[run * 2 * features + f] = sum;
+    sums[(run * 2 + 1) * features + f] = products;
+    """,
+)
+
+_batch_norm_backward = Kernel(
+    "batch_norm_backward",
+    "T dy, T x, T mean, T scale, T gamma, float64 sum, float64 products, int32 rows",
+    "T dx",
+    """
+    const double h = (x - mean) * scale;
+    dx = scale * gamma * (dy - sum / rows - h * products / rows);
+    """,
+)
+
+
+_rounded = Kernel("rounded", "float64 a, float64 b", "T x, T y", "x = a; y = b;")
+
+
+def column_sum(x):
+    """The sum of x (rows, features) over its rows: (features,)."""
+    return _summed(_column_sums, 1, x)[0].astype(x.dtype)
+
+
+def batch_statistics(x, eps, momentum, moving_mean, moving_variance):
+    """(mean, scale), each (features,), of x (rows, features); moves the moving ones in place.
+
+    scale = 1 / sqrt(variance + eps) with the biased variance;
+    moving = momentum moving + (1 - momentum) latest.
+    """
+    xp = get_array_module(x)
+    x, (sum, squares) = xp.ascontiguousarray(x), _summed(_moments, 2, x)
+    mean, scale = xp.empty_like(moving_mean), xp.empty_like(moving_mean)
+    _batch_statistics(
+        x, sum, squares, len(x), eps, momentum, mean, scale, moving_mean, moving_variance
+    )
+    return mean, scale
+
+
+def normalize(x, mean, scale, gamma, beta):
+    """gamma (x - mean) scale + beta, x (..., features), the others (features,)."""
+    return _normalize(x, mean, scale, gamma, beta)
+
+
+def batch_norm_backward(dy, x, mean, scale, gamma, inputs=True):
+    """(dx, dgamma, dbeta) of `normalize` with x's own mean and scale.
+
+    dx, dy and x are (rows, features), the others (features,).  dx is None without inputs.
+    """
+    empty_like = get_array_module(x).empty_like
+    sum, products = _summed(_gradient_sums, 2, dy, x, mean, scale)
+    dgamma, dbeta = _rounded(products, sum, empty_like(gamma), empty_like(gamma))
+    if not inputs:
+        return None, dgamma, dbeta
+    return _batch_norm_backward(dy, x, mean, scale, gamma, sum, products, len(x)), dgamma, dbeta
+
+
+def _summed(kernel, count, x, *more):
+    """What a kernel of runs adds up over the rows of x (rows, features): float64 (count, features).
+
+    `more`: its further arrays.
+    """
+    xp = get_array_module(x)
+    rows, features = x.shape
+    runs = max(1, min(rows, MOST_RUNS, math.ceil(THREADS / features)))
+    sums = xp.empty((runs, count, features), "float64")
+    arrays = (xp.ascontiguousarray(array) for array in (x, *more))
+    kernel(*arrays, rows, features, runs, sums, size=runs * features)
+    return sums.sum(axis=0)
+
+
+# Losses: the term of each element, and the gradient of their mean.
+
+_bce_with_logits = Kernel(
+    "bce_with_logits",
+    "T x, T t, T count",
+    "T term, T dx",
+    """
+    const T small = exp(-fabs(x)), low = small / (1 + small), high = 1 / (1 + small);
+    const T up = x < 0 ? low : high, down = x < 0 ? high : low;  // sigmoid(x), sigmoid(-x)
+    term = (x > 0 ? x : T(0)) + log1p(small) - t * x;
+    dx = ((1 - t) * up - t * down) / count;
+    """,
+)
+
+_softmax_cross_entropy = Kernel(
+    "softmax_cross_entropy",
+    "raw T x, raw T t, int32 classes, int32 rows",
+    "raw T term, raw T dx",
+    """
+    const ptrdiff_t first = (ptrdiff_t)i * classes;
+    T top = x[first], total = 0, weight = 0, dot = 0;
+    for (int k = 1; k < classes; ++k) top = x[first + k] > top ? x[first + k] : top;
+    for (int k = 0; k < classes; ++k) total += exp(x[first + k] - top);
+    const T log_total = log(total);
+    for (int k = 0; k < classes; ++k) {
+        weight += t[first + k];
+        dot += t[first + k] * (x[first + k] - top - log_total);
+    }
+    term[i] = -dot;
+    for (int k = 0; k < classes; ++k) {
+        const T p = exp(x[first + k] - top - log_total);
+        dx[first + k] = (p * weight - t[first + k]) / rows;
+    }
+    """,
+)
+
+
+def bce_with_logits(logits, target):
+    """(loss, dlogits) of `losses.bce_with_logits`; target: a number or an array."""
+    terms, dlogits = _bce_with_logits(logits, target, logits.size)
+    return terms.mean(), dlogits
+
+
+def softmax_cross_entropy(logits, target):
+    """(loss, dlogits) of `losses.softmax_cross_entropy`, logits and target (N, K)."""
+    xp = get_array_module(logits)
+    logits, target = xp.ascontiguousarray(logits), xp.ascontiguousarray(target)
+    (rows, classes), dtype = logits.shape, logits.dtype
+    terms, dlogits = xp.empty((rows,), dtype), xp.empty_like(logits)
+    _softmax_cross_entropy(logits, target, classes, rows, terms, dlogits, size=rows)
+    return terms.mean(), dlogits
+
+
+# Optimizers.
+
+_adam = Kernel(
+    "adam",
+    "T g, T b1, T b2, T eps, T rate",
+    "T p, T m, T v",
+    """
+    m = b1 * m + g;
+    v = b2 * v + g * g;
+    p -= rate * (m / (sqrt(v) + eps));
+    """,
+)
+
+
+def adam(p, g, m, v, b1, b2, eps, rate):
+    """m = b1 m + g, v = b2 v + g^2, p -= rate m / (sqrt(v) + eps), in place, in one launch."""
+    _adam(g, b1, b2, eps, rate, p, m, v)
+
+
+# Images.
+
+_pixels = Kernel("pixels", "uint8 pixel, T factor, T low", "T x", "x = pixel * factor + low;")
+
+
+def from_pixels(pixels, factor, low, dtype):
+    """pixels, uint8, as factor pixels + low of `dtype`."""
+    x = get_array_module(pixels).empty(pixels.shape, dtype)
+    return _pixels(pixels, factor, low, x)
