@@ -288,6 +288,7 @@ class TestConditionalRuns:
         assert run(tools, "sample", "run/checkpoint.npz", "--out", "s.png", "--label", "7") == 2
         assert "draws pictures of one kind" in capsys.readouterr().err
 
+    @pytest.mark.host
     def test_batches_carry_their_labels(self, small, monkeypatch):
         """Every pair that a run yields is one of the data's."""
         module, pairs = parity.example("mnist_cgan"), []
