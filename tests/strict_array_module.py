@@ -298,6 +298,11 @@ def empty_like(a):
     return empty(_device(a).shape, a.dtype)
 
 
+def zeros(shape, dtype=float):
+    launches.append("fill")
+    return ndarray(np.zeros(shape, dtype))
+
+
 def zeros_like(a):
     launches.append("fill")
     return ndarray(np.zeros_like(_device(a)))

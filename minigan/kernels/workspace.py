@@ -18,20 +18,20 @@ CHUNK_BYTES = 64 * 2**20
 # A group: several passes over it find it in a core's own cache.
 GROUP_BYTES = 2**22
 
-_buffers = {}  # thread -> (array module, use, dtype) -> flat array
+_buffers = {}  # thread -> (use, dtype) -> flat array
 
 
-def take(use, shape, dtype, xp=np):
+def take(use, shape, dtype):
     """An array of `shape` and `dtype`, its content whatever the last `use` left there.
 
     The same thread's next `take` of the same `use` hands out the same memory.
     """
     own = _buffers.setdefault(threading.get_ident(), {})
-    key = xp.__name__, use, np.dtype(dtype)
+    key = use, np.dtype(dtype)
     count = math.prod(shape)
     if key not in own or own[key].size < count:
         own.pop(key, None)  # let go of the old one first
-        own[key] = xp.empty(count, dtype)
+        own[key] = np.empty(count, dtype)
     return own[key][:count].reshape(shape)
 
 
