@@ -84,8 +84,7 @@ def train_step(G, D, opt_g, opt_d, real, z):
     logits, d_cache = D.forward(fake)
     g_loss, dlogits = non_saturating(logits)
     dfake = D.backward(dlogits, d_cache, params=False)
-    G.zero_grad()
-    G.backward(dfake, g_cache, inputs=False)
+    G.backward(dfake, g_cache, params="set", inputs=False)
     opt_g.step()
     return dict(d_loss=real_loss + fake_loss, g_loss=g_loss, d_real=d_real, d_fake=d_fake)
 

@@ -105,8 +105,7 @@ def generator_step(G, C, opt_g, code, z):
     scores, c_cache = C.forward(join(fake, code))
     loss, dscores = wasserstein(scores, -1)
     dfake, _ = join_backward(C.backward(dscores, c_cache, params=False), COLOURS)
-    G.zero_grad()
-    G.backward(dfake, g_cache, inputs=False)
+    G.backward(dfake, g_cache, params="set", inputs=False)
     opt_g.step()
     return loss
 

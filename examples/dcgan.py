@@ -118,8 +118,7 @@ def train_step(G, D, opt_g, opt_d, real, z_d, z_g, real_labels, fake_labels):
     logits, d_cache = D.forward(fake)
     g_loss, dlogits = non_saturating(logits)
     dfake = D.backward(dlogits, d_cache, params=False)
-    G.zero_grad()
-    G.backward(dfake, g_cache, inputs=False)
+    G.backward(dfake, g_cache, params="set", inputs=False)
     opt_g.step()
     return values(real_loss, fake_loss, g_loss, real_logits, fake_logits)
 
@@ -133,8 +132,7 @@ def simultaneous_step(G, D, opt_g, opt_d, real, z, real_labels, fake_labels):
 
     g_loss, dlogits = non_saturating(fake_logits)
     dfake = D.backward(dlogits, d_cache, params=False)
-    G.zero_grad()
-    G.backward(dfake, g_cache, inputs=False)
+    G.backward(dfake, g_cache, params="set", inputs=False)
     opt_d.step()
     opt_g.step()
     return values(real_loss, fake_loss, g_loss, real_logits, fake_logits)

@@ -83,8 +83,7 @@ def train_step(G, D, opt_g, opt_d, real, code, z_d, z_g):
     fake_logits, d_cache = D.forward(join(fake, code))
     g_loss, dlogits = non_saturating(fake_logits)
     dfake, _ = join_backward(D.backward(dlogits, d_cache, params=False), 1)
-    G.zero_grad()
-    G.backward(dfake, g_cache, inputs=False)
+    G.backward(dfake, g_cache, params="set", inputs=False)
     opt_g.step()
 
     return dict(

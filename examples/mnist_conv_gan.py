@@ -135,8 +135,7 @@ def train_step(G, D, opt_g, opt_d, real, z_d, z_g):
     fake_logits, d_cache = D.forward(fake)
     g_loss, dlogits = softmax_cross_entropy(fake_logits, classes(fake, n))
     dfake = D.backward(dlogits, d_cache, params=False)
-    G.zero_grad()
-    G.backward(dfake, g_cache, inputs=False)
+    G.backward(dfake, g_cache, params="set", inputs=False)
     opt_g.step()
 
     verdict = sigmoid(logits[:, 1] - logits[:, 0])  # the softmax of two classes

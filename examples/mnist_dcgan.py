@@ -106,8 +106,7 @@ def update_g(G, D, opt_g, z):
     logits, d_cache = D.forward(fake)
     loss, dlogits = bce_with_logits(logits, REAL)
     dfake = D.backward(dlogits, d_cache, params=False)
-    G.zero_grad()
-    G.backward(dfake, g_cache, inputs=False)
+    G.backward(dfake, g_cache, params="set", inputs=False)
     opt_g.step()
     return loss
 

@@ -113,8 +113,7 @@ def generator_step(G, C, opt_g, z):
     scores, c_cache = C.forward(fake)
     loss, dscores = wasserstein(scores, -1)
     dfake = C.backward(dscores, c_cache, params=False)
-    G.zero_grad()
-    G.backward(dfake, g_cache, inputs=False)
+    G.backward(dfake, g_cache, params="set", inputs=False)
     opt_g.step()
     return loss
 

@@ -7,8 +7,8 @@ columns) and the convolution is a GEMM with the weights, (kh * kw * C, K):
     conv_dx:  dx   = rows_adjoint(dy @ w.T)     each window added back where it came from
     conv_dw:  dw   = rows(x).T @ dy
 
-A window is kh * kw strided slices, so `rows` copies and `rows_adjoint` adds that
-many slices.  The matrix is kh * kw / stride**2 times the input; it is made for a
+A window is kh pieces of memory, each kw pixels: `rows` copies them, and `rows_adjoint`
+adds them, as many pixels at a time as no two windows share.  The matrix is kh * kw / stride**2 times the input; it is made for a
 chunk of the batch at a time, in a workspace.  Where the windows are the input
 itself, unrepeated (1x1 kernels, or a kernel that covers the whole input), there
 is nothing to copy.  Source: Chellapilla, Puri & Simard 2006.
@@ -74,8 +74,9 @@ def _chunks(x, w, geometry):
 
 
 def _rows_workspace(x, geometry):
-    """(n, oh, ow, kh, kw, C): every window of the n images of x."""
-    shape = (len(x), *geometry.output, *geometry.kernel, x.shape[3])
+    """(n, oh, ow, kh, kw * C): every window of the n images of x."""
+    kh, kw = geometry.kernel
+    shape = (len(x), *geometry.output, kh, kw * x.shape[3])
     return workspace.take("im2col rows", shape, x.dtype)
 
 
@@ -86,23 +87,40 @@ def _rows(x, geometry):
     def work(i, j):
         padded, inside = _padded_workspace(x[i:j], geometry)
         inside[...] = x[i:j]
-        for row, column, touched in geometry.taps():
-            rows[i:j, :, :, row, column] = padded[touched]
+        rows[i:j] = _windows(padded, geometry)
 
     _over_images(work, x)
     return rows.reshape(-1, rows[0, 0, 0].size)
 
 
 def _add_rows(rows, dx, geometry):
-    """dx = the sum of every window of rows (n, oh, ow, kh, kw, C), where it came from."""
+    """dx = the sum of every window of rows (n, oh, ow, kh, kw * C), where it came from."""
+
+    (kh, kw), stride, channels = geometry.kernel, geometry.stride[1], dx.shape[3]
 
     def work(i, j):
         padded, inside = _padded_workspace(dx[i:j], geometry)
-        for row, column, touched in geometry.taps():
-            padded[touched] += rows[i:j, :, :, row, column]
+        windows = _windows(padded, geometry)
+        for row in range(kh):
+            for column in range(0, kw, stride):  # so many taps that windows do not overlap
+                taps = slice(column * channels, (column + stride) * channels)
+                windows[:, :, :, row, taps] += rows[i:j, :, :, row, taps]
         dx[i:j] = inside
 
     _over_images(work, dx)
+
+
+def _windows(padded, geometry):
+    """Every window of padded (n, height, width, C), a view (n, oh, ow, kh, kw * C).
+
+    The pixels of a row lie one behind the other, so a window's row is one piece of memory.
+    """
+    n, row, column, channel = padded.strides
+    (oh, ow), (kh, kw), (sh, sw) = geometry.output, geometry.kernel, geometry.stride
+    shape = (len(padded), oh, ow, kh, kw * padded.shape[3])
+    return np.lib.stride_tricks.as_strided(
+        padded, shape, (n, sh * row, sw * column, row, channel)
+    )
 
 
 def _padded_workspace(x, geometry):

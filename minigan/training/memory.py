@@ -14,8 +14,7 @@ import ctypes
 from ..data.fitting import usable_memory
 
 # mallopt's parameters, from malloc.h.
-TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
-LARGEST_MMAP_THRESHOLD = 32 * 2**20  # the largest glibc accepts
+TRIM_THRESHOLD, MMAP_MAX = -1, -4  # glibc's numbers of these settings
 
 
 def keep_freed_memory():
@@ -28,7 +27,7 @@ def keep_freed_memory():
     except (AttributeError, OSError, TypeError):  # TypeError: Windows has no such library
         return
     mallopt(TRIM_THRESHOLD, 2**31 - 1)
-    mallopt(MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD)
+    mallopt(MMAP_MAX, 0)  # no pages of an array's own, which would go back with it
 
 
 def refuse_what_does_not_fit():
