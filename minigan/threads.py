@@ -24,7 +24,7 @@ import threading
 import time
 
 
-FEW = 2**16  # elements that one core has done before another is awake
+FEW = 2**18  # elements that one core has done by the time another is at it
 SPIN_SECONDS = 0.01  # how long a worker waits for the next task before it sleeps
 
 
