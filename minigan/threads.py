@@ -43,6 +43,9 @@ def parallel(work, count, elements):
             return [work(*each) for each in ranges]
         try:
             return _team(cores).share_out(work, ranges)
+        except KeyboardInterrupt:
+            _teams.clear()  # it may have come between a worker's end and our knowing of it
+            raise
         finally:
             _one_at_a_time.release()
 
@@ -147,13 +150,12 @@ class _Worker:
 class _SpinLock:
     """The C library's spin lock, with acquire() and release() as threading.Lock has them."""
 
-    # CDLL lets go of the interpreter lock during a call, PyDLL keeps it.
-    _waiting, _instant = ctypes.CDLL(None), ctypes.PyDLL(None)
-
-    def __init__(self):
+    def __init__(self, waiting, instant):
+        # The library once such that calls let go of the interpreter lock, once not.
+        self._waiting, self._instant = waiting, instant
         self._lock = ctypes.c_int()
         self._address = ctypes.byref(self._lock)
-        self._instant.pthread_spin_init(self._address, 0)
+        instant.pthread_spin_init(self._address, 0)
 
     def acquire(self):
         if self._instant.pthread_spin_trylock(self._address):
@@ -165,7 +167,10 @@ class _SpinLock:
 
 def _spin_lock():
     """A lock to wait for without sleeping; a plain one where the system has no such lock."""
-    return _SpinLock() if hasattr(_SpinLock._waiting, "pthread_spin_lock") else threading.Lock()
+    try:
+        return _SpinLock(ctypes.CDLL(None), ctypes.PyDLL(None))
+    except (TypeError, AttributeError):  # Windows; macOS
+        return threading.Lock()
 
 
 def _start_thread(function, name, *args):
