@@ -1,5 +1,6 @@
 """What the tests of whole runs share: data on disk, commands, comparing results."""
 
+import contextlib
 import io
 import itertools
 import os
@@ -98,3 +99,14 @@ def at_step(module, step, act):
         return train_step(*arguments)
 
     module.train_step = watched_step
+
+
+class FixedCores:
+    """Stands in for the BLAS and its number of threads."""
+
+    def __init__(self, cores):
+        self.cores = cores
+
+    @contextlib.contextmanager
+    def single_threaded(self):
+        yield self.cores

@@ -32,6 +32,7 @@ DROPOUT, NORM = "minigan/layers/dropout.py", "minigan/layers/norm.py"
 NETWORK, RANDOM, RUN = "minigan/network.py", "minigan/random.py", "minigan/training/run.py"
 ARRAYS, FUNCTIONS, LOSSES = "minigan/arrays.py", "minigan/functions.py", "minigan/losses.py"
 GRADCHECK, OPTIM = "minigan/gradcheck.py", "minigan/optim.py"
+BLOCKS, FEATURES = "minigan/kernels/blocks.py", "minigan/kernels/features.py"
 CHECKPOINT = "minigan/training/checkpoint.py"
 EXAMPLE = "examples/mnist_gan.py"
 
@@ -50,6 +51,9 @@ NOT_MUTATED = "test_layers.py::test_nothing_is_mutated_and_the_dtype_is_kept"
 ACCUMULATE = "test_layers.py::test_gradients_accumulate_and_freeze"
 DROPOUT_TEST = "test_layers.py::test_dropout_is_inverted_and_addressed"
 BY_HAND = "test_layers.py::test_batchnorm_by_hand"
+ANOTHER_AXIS = (
+    "test_layers.py::test_batchnorm_on_another_axis_is_that_on_the_last_one_moved_there"
+)
 NESTED = "test_network.py::test_gradients_and_second_order_of_nested_networks"
 FORMULA = "test_optim.py::test_against_the_formula"
 BCE = "test_losses.py::test_bce_on_logits_and_on_probabilities"
@@ -107,9 +111,16 @@ SEEN_ELSEWHERE = [
     ),
     mutant(
         "BatchNorm of images reduces over the batch only", NORM,
+        "batch = FeatureStatistics(x, self.eps)",
+        "batch = BatchStatistics(x, (0,), self.eps)",
+        "test_values.py::test_batchnorm_normalises_each_feature",
+        more=((NORM, "latest.reshape(-1)", "latest.reshape(-1, self.features).mean(axis=0)"),),
+    ),
+    mutant(
+        "BatchNorm of images on another axis than the last reduces over the batch only", NORM,
         "BatchStatistics(x, self.other_axes(x), self.eps)",
         "BatchStatistics(x, (0,), self.eps)",
-        "test_values.py::test_batchnorm_normalises_each_feature",
+        ANOTHER_AXIS,
         more=((NORM, "latest.reshape(-1)", "latest.reshape(-1, self.features).mean(axis=0)"),),
     ),
     mutant(
@@ -142,7 +153,7 @@ SEEN_ELSEWHERE = [
     ),
     mutant(
         "Dropout is not inverted", DROPOUT,
-        "result *= 1 / random.kept_share(1 - self.rate)", "pass", DROPOUT_TEST,
+        "y *= 1 / share", "pass", DROPOUT_TEST,
     ),
     mutant(
         "Dropout draws another mask on the way back", DROPOUT,
@@ -152,15 +163,15 @@ SEEN_ELSEWHERE = [
     ),
     mutant(
         "backward updates the weights", DENSE,
-        "            self.weight_grad += rows(x).T @ rows(dy)\n",
-        "            self.weight_grad += rows(x).T @ rows(dy)\n"
+        "            self.weight_grad += matmul(rows(x).T, rows(dy))\n",
+        "            self.weight_grad += matmul(rows(x).T, rows(dy))\n"
         "            self.weight -= 1e-3 * self.weight_grad\n",
         NOT_MUTATED,
     ),
     mutant(
         "backward writes into the caller's gradient", ACTIVATION,
-        "return dy * (cache > 0) if inputs else None",
-        "dy *= cache > 0\n        return dy if inputs else None",
+        "return blockwise(lambda dx, dy, y: np.multiply(dy, y > 0, out=dx), dy, y)",
+        "dy *= y > 0\n        return dy",
         NOT_MUTATED,
         fails_with="ValueError",  # the check hands out read-only arrays
     ),
@@ -171,10 +182,18 @@ SEEN_ELSEWHERE = [
         NOT_MUTATED,
     ),
     mutant(
-        "float64 leaks in through an array made without dtype", ACTIVATION,
-        "xp.multiply(y > 0, 1 - self.slope, dtype=y.dtype)",
-        "xp.multiply(y > 0, 1 - self.slope)",
+        "float64 leaks in through an array made without dtype", BLOCKS,
+        "get_array_module(first).empty_like(first)",
+        "get_array_module(first).empty(first.shape)",
         NOT_MUTATED,
+    ),
+    mutant(
+        "float64 leaks in through BatchNorm's output made without dtype", FEATURES,
+        "y = np.empty(x.shape, x.dtype)", "y = np.empty(x.shape)", NOT_MUTATED,
+    ),
+    mutant(
+        "float64 leaks in through BatchNorm's gradient made without dtype", FEATURES,
+        "dx = np.empty(x.shape, x.dtype)", "dx = np.empty(x.shape)", NOT_MUTATED,
     ),
     mutant(
         "pictures of a run are drawn in training mode", RUN,
@@ -240,8 +259,8 @@ OF_OUR_OWN = [
     # Dense
     mutant(
         "Dense: backward reshapes the weight where it should transpose", DENSE,
-        "return dy @ self.weight.T if inputs else None",
-        "return dy @ self.weight.reshape(self.outputs, self.inputs) if inputs else None",
+        "return matmul(dy, self.weight.T) if inputs else None",
+        "return matmul(dy, self.weight.reshape(self.outputs, self.inputs)) if inputs else None",
         GRADIENTS,
     ),
     mutant(
@@ -254,27 +273,28 @@ OF_OUR_OWN = [
     ),
     mutant(
         "Dense: the gradient is set, not added to", DENSE,
-        "self.weight_grad += rows(x).T @ rows(dy)",
-        "self.weight_grad[...] = rows(x).T @ rows(dy)",
+        "self.weight_grad += matmul(rows(x).T, rows(dy))",
+        "self.weight_grad[...] = matmul(rows(x).T, rows(dy))",
         ACCUMULATE,
     ),
     mutant("Dense: params=False is ignored", DENSE, "if params:", "if True:",
            f"{TOUCHES}::test_g_step_leaves_d_alone"),
     mutant(
         "Dense: double backward with the wrong sign", DENSE,
-        "self.weight_grad += rows(dx_bar).T", "self.weight_grad -= rows(dx_bar).T", GRADIENTS,
+        "self.weight_grad += matmul(rows(dx_bar).T", "self.weight_grad -= matmul(rows(dx_bar).T",
+        GRADIENTS,
     ),
     # Activations
     mutant("ReLU: the gradient passes everywhere", ACTIVATION,
-           "return dy * (cache > 0)", "return dy * (cache >= 0)", GRADIENTS),
+           "np.multiply(dy, y > 0, out=dx)", "np.multiply(dy, y >= 0, out=dx)", GRADIENTS),
     mutant("LeakyReLU: forward has its slope on the wrong side", ACTIVATION,
-           "xp.maximum(x, y, out=y)", "xp.minimum(x, y, out=y)", GRADIENTS),
+           "np.maximum(x, y, out=y)", "np.minimum(x, y, out=y)", GRADIENTS),
     mutant("LeakyReLU: backward has its slope on the wrong side", ACTIVATION,
-           "xp.multiply(y > 0", "xp.multiply(y < 0", GRADIENTS),
+           "np.multiply(y > 0", "np.multiply(y < 0", GRADIENTS),
     mutant(
-        "LeakyReLU: both have", ACTIVATION, "xp.maximum(x, y, out=y)", "xp.minimum(x, y, out=y)",
+        "LeakyReLU: both have", ACTIVATION, "np.maximum(x, y, out=y)", "np.minimum(x, y, out=y)",
         "test_values.py::test_functions_without_parameters",
-        more=((ACTIVATION, "xp.multiply(y > 0", "xp.multiply(y < 0"),),
+        more=((ACTIVATION, "np.multiply(y > 0", "np.multiply(y < 0"),),
     ),
     mutant("Tanh: 1 - y for 1 - y^2", ACTIVATION,
            "dy * (1 - y * y)", "dy * (1 - y)", GRADIENTS),
@@ -283,10 +303,17 @@ OF_OUR_OWN = [
     # Normalisation
     mutant("normalisation: backward forgets the mean of g", NORM,
            "        dx -= self.average(g)\n", "", GRADIENTS),
+    mutant("BatchNorm in blocks: backward forgets the mean of g", FEATURES,
+           "            along_h += shift\n", "", GRADIENTS),
     mutant("normalisation: backward forgets the variance's part", NORM,
-           "dx = self.h * -self.average(g * self.h)", "dx = 0 * self.h", GRADIENTS),
+           "dx = h * -self.average(g * h)", "dx = 0 * h", GRADIENTS),
+    mutant("BatchNorm in blocks: backward forgets the variance's part", FEATURES,
+           "along_h *= slope", "along_h *= 0", GRADIENTS),
     mutant("normalisation: eps outside the root", NORM,
-           "sqrt(self.variance + eps)", "sqrt(self.variance) + eps", GRADIENTS),
+           "get_array_module(x).sqrt(self.variance + eps)",
+           "(get_array_module(x).sqrt(self.variance) + eps)", GRADIENTS),
+    mutant("BatchNorm in blocks: eps outside the root", NORM,
+           "np.sqrt(self.variance + eps)", "(np.sqrt(self.variance) + eps)", GRADIENTS),
     mutant("normalisation: eps outside the root in evaluation mode", NORM,
            "sqrt(variance + eps)", "sqrt(variance) + eps",
            "test_values.py::test_batchnorm_normalises_each_feature"),
@@ -402,9 +429,8 @@ OF_OUR_OWN = [
            "        velocity += g\n", "        g += velocity\n        velocity[...] = g\n",
            FORMULA),
     mutant("optimizers: steps are not counted", OPTIM, "self.t += 1", "self.t = 1", FORMULA),
-    mutant("optimizers: the last block is left out", OPTIM,
-           "range(0, vectors[0].size, block)",
-           "range(0, vectors[0].size - block + 1, block)", FORMULA),
+    mutant("optimizers: the last block is left out", BLOCKS,
+           "range(start, stop, BLOCK)", "range(start, stop - BLOCK + 1, BLOCK)", FORMULA),
     # The training step
     mutant("D also trains on G's loss", EXAMPLE,
            "D.backward(dlogits, d_cache, params=False)", "D.backward(dlogits, d_cache)",
@@ -431,8 +457,11 @@ OF_OUR_OWN = [
            "where=where, step=self.step)", "where=where, step=0)",
            f"{RUN_AROUND}::test_every_z_is_new"),
     mutant("masks on the GPU do not depend on the step", RANDOM,
-           "int(step), int(call))\n        key", "0, int(call))\n        key",
+           "int(step), int(call))\n    key", "0, int(call))\n    key",
            "test_strict_array_module.py::TestDropout::test_keep_mask_is_addressed"),
+    mutant("a layer's masks on the GPU do not depend on the step", DROPOUT,
+           "key = random.generator(**address)", "key = random.generator(**(address | {'step': 0}))",
+           "test_strict_array_module.py::TestDropout::test_the_layers_masks_are_addressed"),
     mutant("initial weights do not depend on the layer", BASE,
            'random.generator(self.seed, f"{self.where}/{name}")',
            "random.generator(self.seed, name)",

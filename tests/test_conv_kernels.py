@@ -1,9 +1,8 @@
 """The conv triple: every path against the reference, and against its own adjoints."""
 
-import contextlib
-
 import numpy as np
 import pytest
+from helpers import FixedCores
 
 from minigan import kernels, threads
 from minigan.kernels import cpu, filtering, geometry, im2col, minimal, reference, workspace
@@ -210,17 +209,6 @@ def test_an_error_in_any_thread_is_raised(monkeypatch):
     with pytest.raises(ArithmeticError, match="the last range"):
         threads.parallel(work, 9, threads.FEW + 1)
     assert sorted(done) == [(0, 3), (3, 6)]
-
-
-class FixedCores:
-    """Stands in for the BLAS and its number of threads."""
-
-    def __init__(self, cores):
-        self.cores = cores
-
-    @contextlib.contextmanager
-    def single_threaded(self):
-        yield self.cores
 
 
 def test_blas_threads_are_as_before_after_each_call():

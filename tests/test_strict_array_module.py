@@ -178,6 +178,19 @@ class TestDropout:
         assert abs(mask.mean() - 0.7) < 0.006
         assert abs((mask[1:] & mask[:-1]).mean() - 0.49) < 0.008
 
+    def test_the_layers_masks_are_addressed(self, gpu):
+        layer = mg.Dropout(0.3).build(seed=1).to("gpu")
+        ones = gpu.asarray(np.ones((40, 50), "float32"))
+
+        def masks(step):
+            layer.begin_step(step)
+            return [layer.forward(ones)[0].get() > 0 for _ in range(2)]
+
+        first, second = masks(4)
+        np.testing.assert_array_equal(masks(4), [first, second])
+        for other in (second, *masks(5)):
+            assert 0.3 < (other != first).mean() < 0.54
+
     def test_the_layer_uses_one_mask_both_ways(self, gpu, traffic):
         layer = mg.Dropout(0.3).build(dtype="float64").to("gpu")
         ones = gpu.asarray(np.ones((30, 40)))

@@ -1,0 +1,175 @@
+"""Sharing work out over the cores: every range once, in order, and nothing left behind."""
+
+import os
+import subprocess
+import threading
+import time
+
+import numpy as np
+import pytest
+from helpers import FixedCores, environment, python
+
+from minigan import threads
+
+LARGE = threads.FEW + 1
+CORES = 3
+
+
+@pytest.fixture(autouse=True)
+def cores(monkeypatch):
+    monkeypatch.setattr(threads, "_blas", FixedCores(CORES))
+
+
+def bounds(start, stop):
+    return start, stop
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 100])
+@pytest.mark.parametrize("elements", [0, threads.FEW, LARGE])
+def test_the_ranges_cover_the_count_in_order(count, elements):
+    ranges = threads.parallel(bounds, count, elements)
+    assert [i for start, stop in ranges for i in range(start, stop)] == list(range(count))
+    assert all(start < stop for start, stop in ranges)
+    assert len(ranges) == min(count, CORES if elements > threads.FEW else 1)
+
+
+def test_little_work_stays_in_the_calling_thread():
+    def here(start, stop):
+        return threading.get_ident()
+
+    assert threads.parallel(here, 100, threads.FEW) == [threading.get_ident()]
+    first, *others = threads.parallel(here, 100, LARGE)
+    assert first == threading.get_ident() and first not in others
+    assert len({first, *others}) == CORES
+
+
+def test_results_are_those_of_each_call_many_times_over():
+    """Also after pauses about as long as the workers wait before they sleep."""
+    for call in range(100):
+        if call % 10 == 0:
+            time.sleep(threads.SPIN_SECONDS * (0.5 + call / 50))
+        results = threads.parallel(lambda start, stop, call=call: (call, start), 7, LARGE)
+        assert results == [(call, 0), (call, 2), (call, 4)]
+
+
+def test_nested_calls_have_the_same_ranges():
+    def outer(start, stop):
+        return threads.parallel(bounds, 8, LARGE)
+
+    assert threads.parallel(outer, 3, LARGE) == 3 * [threads.parallel(bounds, 8, LARGE)]
+
+
+def test_calls_from_two_threads_have_the_same_results():
+    numbers = np.random.default_rng(0).standard_normal(30_000).astype("float32")
+
+    def total():
+        return sum(threads.parallel(lambda *ends: numbers[slice(*ends)].sum(), 30_000, LARGE))
+
+    expected, found = total(), []
+    users = [
+        threading.Thread(target=lambda: found.extend(total() for _ in range(100)))
+        for _ in range(2)
+    ]
+    for user in users:
+        user.start()
+    for user in users:
+        user.join()
+    assert found == 200 * [expected]
+
+
+@pytest.mark.parametrize("fails", range(CORES))
+def test_an_exception_comes_after_every_range_has_ended(fails):
+    ended = []
+
+    def work(start, stop):
+        if start == fails:
+            raise ArithmeticError(f"range {start}")
+        time.sleep(0.02)
+        ended.append(start)
+
+    with pytest.raises(ArithmeticError, match=f"range {fails}"):
+        threads.parallel(work, CORES, LARGE)
+    assert sorted(ended) == [i for i in range(CORES) if i != fails]
+    assert len(threads.parallel(bounds, CORES, LARGE)) == CORES  # and all goes on
+
+
+def test_errstate_reaches_the_workers():
+    def work(start, stop):
+        return (np.zeros(3) / np.zeros(3)).size
+
+    with np.errstate(invalid="ignore"):
+        assert threads.parallel(work, CORES, LARGE) == CORES * [3]
+    with np.errstate(invalid="raise"), pytest.raises(FloatingPointError):
+        threads.parallel(work, CORES, LARGE)
+
+    def divide(start, stop):  # the calling thread's part is harmless
+        return np.float64(start > 0) / np.zeros(1) if start else None
+
+    with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
+        threads.parallel(divide, CORES, LARGE)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no such thing here")
+def test_each_thread_keeps_to_a_core_and_the_caller_only_meanwhile():
+    before = os.sched_getaffinity(0)
+    homes = threads.parallel(lambda start, stop: os.sched_getaffinity(0), CORES, LARGE)
+    assert {len(home) for home in homes} == {1}
+    assert len(set.union(*homes)) == min(CORES, len(before))
+    assert os.sched_getaffinity(0) == before
+
+    def fail(start, stop):
+        raise ArithmeticError
+
+    with pytest.raises(ArithmeticError):
+        threads.parallel(fail, CORES, LARGE)
+    assert os.sched_getaffinity(0) == before
+
+
+def test_idle_workers_take_no_time():
+    for _ in range(2):  # asleep, awake, and asleep again
+        threads.parallel(bounds, CORES, LARGE)
+        for _ in range(20):  # somebody else's work may keep the one who sends them to sleep
+            time.sleep(0.05)
+            before = time.process_time()
+            time.sleep(0.1)
+            taken = time.process_time() - before
+            if taken < 0.02:
+                break
+        assert taken < 0.02
+
+
+FORK = """
+import os
+import numpy as np
+from minigan import threads
+from helpers import FixedCores
+
+threads._blas = FixedCores(3)
+
+def ranges():
+    return threads.parallel(lambda *ends: ends, 9, threads.FEW + 1)
+
+expected = ranges()
+child = os.fork()
+if child == 0:
+    os._exit(0 if ranges() == expected == [(0, 3), (3, 6), (6, 9)] else 1)
+assert os.waitpid(child, 0)[1] == 0
+assert ranges() == expected
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_has_threads_of_its_own():
+    here = os.path.dirname(__file__)
+    words = python("-W", "ignore::DeprecationWarning", "-c", FORK)
+    done = subprocess.run(words, cwd=here, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_program_ends_with_its_workers_at_work(tmp_path):
+    program = "from minigan import threads as t\nt.parallel(print, 2, t.FEW + 1)"
+    done = subprocess.run(
+        python("-c", program), env=environment(tmp_path) | {"OPENBLAS_NUM_THREADS": "2"},
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0 and done.stdout and not done.stderr
