@@ -43,9 +43,6 @@ def parallel(work, count, elements):
             return [work(*each) for each in ranges]
         try:
             return _team(cores).share_out(work, ranges)
-        except KeyboardInterrupt:
-            _teams.clear()  # it may have come between a worker's end and our knowing of it
-            raise
         finally:
             _one_at_a_time.release()
 
@@ -53,14 +50,14 @@ def parallel(work, count, elements):
 class _Team:
     """The calling thread and a worker for each further core.
 
-    While they work, each keeps to a core of its own, where the system lets it choose: the
-    scheduler tends to wake a thread on the core of the one that wakes it, and takes
-    milliseconds to part the two.
+    While they work, each keeps to a core of its own, where the system lets it choose and they
+    are as many as the cores: the scheduler tends to wake a thread on the core of the one that
+    wakes it, and takes milliseconds to part the two.
     """
 
     def __init__(self, size):
-        cores = _affinity()
-        self.homes = [cores and {sorted(cores)[i % len(cores)]} for i in range(size)]
+        cores = _affinity() or set()
+        self.homes = [{core} for core in sorted(cores)] if len(cores) == size else [None] * size
         self.workers = [_Worker(home, i) for i, home in enumerate(self.homes[1:], start=1)]
         self.calls = 0
         self.watching = threading.Event()
@@ -70,13 +67,18 @@ class _Team:
         """The list of work(*each) for each of the ranges, at most one a core."""
         before = _affinity()
         _set_affinity(self.homes[0])
-        workers = self.workers[: len(ranges) - 1]
-        for worker, each in zip(workers, ranges[1:]):
-            worker.begin(work, *each)
+        begun, outcomes = [], None
         try:
-            results = [work(*ranges[0])]
+            try:
+                for worker, each in zip(self.workers, ranges[1:]):
+                    worker.begin(work, *each)
+                    begun.append(worker)
+                results = [work(*ranges[0])]
+            finally:
+                outcomes = [worker.end() for worker in begun]
         finally:
-            outcomes = [worker.end() for worker in workers]
+            if outcomes is None or len(outcomes) < len(ranges) - 1:
+                _teams.clear()  # Ctrl-C: some worker's outcome would be taken for the next one's
             _set_affinity(before)
             self.calls += 1
             self.watching.set()
@@ -121,7 +123,8 @@ class _Worker:
     def end(self):
         """(result, None) or (None, exception) of the task begun last."""
         self._ended.acquire()
-        return self._outcome
+        outcome, self._outcome = self._outcome, None  # which may hold large arrays
+        return outcome
 
     def park(self):
         """Let the worker sleep until the next task."""
@@ -214,6 +217,14 @@ class _Blas:
                     self._set(self._cores)
 
 
+    def forget_users(self):
+        """What a forked child does: those who were using it are threads of its parent."""
+        self._lock = threading.Lock()
+        if self._users and self._set:
+            self._set(self._cores)
+        self._users = 0
+
+
 def _openblas_functions():
     """OpenBLAS's (get, set) of the number of threads, or (None, None)."""
     extension = sys.modules.get("numpy._core._multiarray_umath")
@@ -234,12 +245,23 @@ def _openblas_functions():
 
 _blas = _Blas()
 _one_at_a_time = threading.Lock()
-_teams = {}
+_teams = {}  # size -> team
 
 
 def _team(cores):
-    """The team for so many cores, made at its first use in this process."""
-    key = os.getpid(), cores  # a forked child has the workers but not their threads
-    if key not in _teams:
-        _teams[key] = _Team(cores)
-    return _teams[key]
+    """The team for so many cores, made at its first use."""
+    if cores not in _teams:
+        _teams[cores] = _Team(cores)
+    return _teams[cores]
+
+
+def _start_afresh():
+    """In a forked child: no worker has come along, and nobody is there to let go of a lock."""
+    global _one_at_a_time
+    _one_at_a_time = threading.Lock()
+    _teams.clear()
+    _blas.forget_users()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_afresh)

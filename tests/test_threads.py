@@ -1,6 +1,7 @@
 """Sharing work out over the cores: every range once, in order, and nothing left behind."""
 
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -110,16 +111,20 @@ def test_errstate_reaches_the_workers():
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no such thing here")
-def test_each_thread_keeps_to_a_core_and_the_caller_only_meanwhile():
+def test_each_thread_keeps_to_a_core_and_the_caller_only_meanwhile(monkeypatch):
     before = os.sched_getaffinity(0)
-    homes = threads.parallel(lambda start, stop: os.sched_getaffinity(0), CORES, LARGE)
-    assert {len(home) for home in homes} == {1}
-    assert len(set.union(*homes)) == min(CORES, len(before))
-    assert os.sched_getaffinity(0) == before
+    for count in (len(before), len(before) + 1):
+        monkeypatch.setattr(threads, "_blas", FixedCores(count))
+        homes = threads.parallel(lambda start, stop: os.sched_getaffinity(0), count, LARGE)
+        # Where threads and cores are not equally many, the scheduler has a free hand.
+        apart = [{core} for core in sorted(before)]
+        assert homes == (apart if count == len(before) else count * [before])
+        assert os.sched_getaffinity(0) == before
 
     def fail(start, stop):
         raise ArithmeticError
 
+    monkeypatch.setattr(threads, "_blas", FixedCores(len(before)))
     with pytest.raises(ArithmeticError):
         threads.parallel(fail, CORES, LARGE)
     assert os.sched_getaffinity(0) == before
@@ -173,3 +178,23 @@ def test_a_program_ends_with_its_workers_at_work(tmp_path):
         capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0 and done.stdout and not done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals as on Unix")
+@pytest.mark.parametrize("after", [0.02, 0.1])  # while the caller works; while it waits
+def test_after_an_interrupt_the_next_results_are_its_own(after):
+    def work(start, stop):
+        end = time.monotonic() + (0.05 if start == 0 else 0.2)
+        while time.monotonic() < end:
+            time.sleep(0.005)
+        return "old"
+
+    before = threads._affinity()
+    timer = threading.Timer(after, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        timer.start()
+        threads.parallel(work, CORES, LARGE)
+        time.sleep(1)
+    assert threads._affinity() == before
+    results = threads.parallel(lambda start, stop: ("new", start), CORES, LARGE)
+    assert results == [("new", start) for start in range(CORES)]
