@@ -26,9 +26,6 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from steps_minigan import flops  # noqa: E402
-
-
 PAUSE = 0.3  # seconds between two turns
 STARTS = 3  # fresh processes a comparison: where memory comes to lie is luck, for all of a life
 
@@ -152,6 +149,7 @@ def main():
     parser.add_argument("cases", nargs="*", help=f"of {', '.join(CASES)}, by prefix (all)")
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args()
+    from steps_minigan import flops  # here, for PyTorch's processes to be without minigan
     rate = sgemm_rate()
     print(f"sgemm {rate / 1e9:.0f} GFLOP/s; {options.rounds} rounds")
     form = "{:<16} {:>10} {:>10} {:>7} {:>9} {:>9} {:>9} {:>6}  {}"

@@ -8,10 +8,10 @@ columns) and the convolution is a GEMM with the weights, (kh * kw * C, K):
     conv_dw:  dw   = rows(x).T @ dy
 
 A window is kh pieces of memory, each kw pixels: `rows` copies them, and `rows_adjoint`
-adds them, as many pixels at a time as no two windows share.  The matrix is kh * kw / stride**2 times the input; it is made for a
-chunk of the batch at a time, in a workspace.  Where the windows are the input
-itself, unrepeated (1x1 kernels, or a kernel that covers the whole input), there
-is nothing to copy.  Source: Chellapilla, Puri & Simard 2006.
+adds them, as many pixels at a time as no two windows share.  The matrix is
+kh * kw / stride**2 times the input; it is made for a chunk of the batch at a time, in a
+workspace.  Where the windows are the input itself, unrepeated (1x1 kernels, or a kernel
+that covers the whole input), there is nothing to copy.  Source: Chellapilla, Puri & Simard 2006.
 """
 
 import numpy as np
