@@ -6,6 +6,8 @@ flat too, and goes into a checkpoint whole.
 
 import math
 
+import numpy as np
+
 from .arrays import get_array_module, on_gpu, to_device
 from .errors import check_setting
 from .kernels import gpu_pointwise, in_blocks
@@ -109,14 +111,13 @@ class Adam(Optimizer):
         if on_gpu(p):
             eps, rate = self.eps / root_v_scale, self.lr * m_scale / root_v_scale
             return gpu_pointwise.adam(p, g, m, v, self.b1, self.b2, eps, rate)
-        xp = get_array_module(p)
         m *= self.b1
         m += g
         v *= self.b2
         scratch = g * g
         v += scratch
-        xp.sqrt(v, out=scratch)
+        np.sqrt(v, out=scratch)
         scratch += self.eps / root_v_scale
-        xp.divide(m, scratch, out=scratch)
+        np.divide(m, scratch, out=scratch)
         scratch *= self.lr * m_scale / root_v_scale
         p -= scratch

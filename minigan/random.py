@@ -54,24 +54,14 @@ def permutation(n, *, seed, where, step=0):
     return generator(seed, where, step).permutation(n)
 
 
-def keep_mask(shape, keep, *, seed, where, step=0, call=0, xp=np):
-    """Boolean array (of module `xp`), True with probability `keep`.
+def keep_mask(shape, keep, *, seed, where, step=0, call=0):
+    """Boolean NumPy array, True with probability `keep`; each block has its own generator.
 
     The probability is a multiple of 1/65536: 16 random bits an element are a
     quarter of the work of a float, and `kept_share` tells the exact value.
     """
     threshold = round(keep * _KEEP_LEVELS)
     size = int(np.prod(shape))
-    if xp is np:
-        return _drawn_mask(size, threshold, seed, where, step, call).reshape(shape)
-    words = (int(seed), zlib.crc32(where.encode()), int(step), int(call))
-    key = np.random.SeedSequence(words).generate_state(1, np.uint32)[0]
-    bits = _hash32(xp.arange(size, dtype=xp.uint32), key) >> 16
-    return (bits < threshold).reshape(shape)
-
-
-def _drawn_mask(size, threshold, seed, where, step, call):
-    """Boolean array (size,): 16 random bits < threshold, each block from its own generator."""
     mask = np.empty(size, bool)
 
     def draw(start, stop):
@@ -82,25 +72,9 @@ def _drawn_mask(size, threshold, seed, where, step, call):
             np.less(words.view(np.uint16)[: part.size], threshold, out=part)
 
     parallel(draw, -(-size // _MASK_BLOCK), size)
-    return mask
+    return mask.reshape(shape)
 
 
 def kept_share(keep):
     """The probability that `keep_mask` really uses: `keep` to 16 bits."""
     return round(keep * _KEEP_LEVELS) / _KEEP_LEVELS
-
-
-def _hash32(counter, key):
-    """Counter-based random bits: mixes uint32 `counter` (in place) with `key`.
-
-    Multiply-and-shift rounds of the murmur family (constants of Wellons' search
-    for a low-bias 32-bit hash, 2018), run twice with the key between.
-    """
-    for word in (key, key ^ np.uint32(0x9E3779B9)):
-        counter ^= word
-        counter ^= counter >> 16
-        counter *= np.uint32(0x7FEB352D)
-        counter ^= counter >> 15
-        counter *= np.uint32(0x846CA68B)
-        counter ^= counter >> 16
-    return counter

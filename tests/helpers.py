@@ -113,3 +113,14 @@ class FixedCores:
 
     def forget_users(self):
         """It has none."""
+
+def hash32(counter, key):
+    """The hash of the dropout masks on a GPU: mixes uint32 `counter` (in place) with `key`."""
+    for word in (key, key ^ np.uint32(0x9E3779B9)):
+        counter ^= word
+        counter ^= counter >> 16
+        counter *= np.uint32(0x7FEB352D)
+        counter ^= counter >> 15
+        counter *= np.uint32(0x846CA68B)
+        counter ^= counter >> 16
+    return counter

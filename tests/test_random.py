@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers import hash32
 
 import minigan as mg
 from minigan import init, random
@@ -39,7 +40,7 @@ def test_the_share_of_a_mask(keep):
 
 
 def test_the_hash_of_the_gpu_masks_is_uniform():
-    bits = random._hash32(np.arange(1 << 18, dtype=np.uint32), np.uint32(12345)) >> 16
+    bits = hash32(np.arange(1 << 18, dtype=np.uint32), np.uint32(12345)) >> 16
     counts = np.bincount(bits >> 8, minlength=256)
     chi_squared = ((counts - 1024.0) ** 2 / 1024).sum()
     assert 150 < chi_squared < 380  # 255 degrees of freedom: mean 255, deviation 23

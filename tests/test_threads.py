@@ -180,9 +180,17 @@ def test_a_program_ends_with_its_workers_at_work(tmp_path):
     assert done.returncode == 0 and done.stdout and not done.stderr
 
 
+@pytest.fixture
+def interrupts():
+    """Ctrl-C raises, also where the tests run in the background of a shell, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals as on Unix")
 @pytest.mark.parametrize("after", [0.02, 0.1])  # while the caller works; while it waits
-def test_after_an_interrupt_the_next_results_are_its_own(after):
+def test_after_an_interrupt_the_next_results_are_its_own(after, interrupts):
     def work(start, stop):
         end = time.monotonic() + (0.05 if start == 0 else 0.2)
         while time.monotonic() < end:

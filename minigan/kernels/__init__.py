@@ -16,7 +16,7 @@ of the other two.  Arrays are channels last, float32 or float64, NumPy or CuPy;
 
 import numpy as np
 
-from ..arrays import get_array_module
+from ..arrays import on_gpu
 from . import cpu, gpu
 from .blocks import blockwise, in_blocks
 from .geometry import Geometry, geometry, transposed_geometry
@@ -67,7 +67,7 @@ def conv_dw(x, dy, geometry):
 
 
 def _kernels(x):
-    return cpu if get_array_module(x) is np else gpu
+    return gpu if on_gpu(x) else cpu
 
 
 def _check_images(name, images, size):

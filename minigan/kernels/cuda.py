@@ -32,3 +32,8 @@ class Kernel:
         if xp not in self._made:
             self._made[xp] = xp.ElementwiseKernel(self.inputs, self.outputs, self.body, self.name)
         return self._made[xp](*arrays, **size)
+
+
+def constants(sizes):
+    """The C declaration of integer constants, given as a dict of names."""
+    return "const int " + ", ".join(f"{name} = {size}" for name, size in sizes.items()) + ";"

@@ -13,7 +13,8 @@ result in its cache on disk.
 from functools import cache
 
 from ..arrays import get_array_module
-from .cuda import Kernel
+from .cuda import Kernel, constants
+from .workspace import cut
 
 CHUNK_BYTES = 256 * 2**20  # of the matrix of windows
 
@@ -65,8 +66,7 @@ def _chunks(x, geometry):
     """Ranges of the images x (N, H, W, C) whose windows, or pixels, fit in a chunk."""
     (oh, ow), (kh, kw) = geometry.output, geometry.kernel
     elements = max(oh * ow * kh * kw, geometry.size[0] * geometry.size[1]) * x.shape[3]
-    count = max(1, CHUNK_BYTES // (elements * x.dtype.itemsize))
-    return [(i, min(i + count, len(x))) for i in range(0, len(x), count)]
+    return cut(0, len(x), CHUNK_BYTES, elements * x.dtype.itemsize)
 
 
 def _windows(xp, x, geometry):
@@ -83,7 +83,7 @@ def _constants(geometry, channels):
         *geometry.size, *geometry.output, *geometry.kernel, *geometry.stride)))  # fmt: skip
     (top, _), (left, _) = geometry.padding
     sizes |= dict(C=channels, TOP=top, LEFT=left)
-    return "const int " + ", ".join(f"{name} = {size}" for name, size in sizes.items()) + ";"
+    return constants(sizes)
 
 
 @cache

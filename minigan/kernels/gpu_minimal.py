@@ -20,7 +20,8 @@ or one number from all places that hold a part of it: nobody adds to another's r
 from functools import cache
 
 from ..arrays import get_array_module
-from .cuda import Kernel
+from .cuda import Kernel, constants
+from .workspace import cut
 
 CHUNK_BYTES = 256 * 2**20  # of V and M
 
@@ -77,8 +78,7 @@ class _Plan:
     def chunks(self, count):
         """Ranges of the images whose V and M fit in a chunk."""
         numbers = 9 * self.tiles[0] * self.tiles[1] * (4 * self.channels + self.filters_count)
-        most = max(1, CHUNK_BYTES // (numbers * self.dtype.itemsize))
-        return [(i, min(i + most, count)) for i in range(0, count, most)]
+        return cut(0, count, CHUNK_BYTES, numbers * self.dtype.itemsize)
 
     def empty_u(self):
         return self.xp.empty((9, 4 * self.channels, self.filters_count), self.dtype)
@@ -126,9 +126,8 @@ def _kernels(geometry, channels, filters):
         H=h, W=w, OH=oh, OW=ow, TOP=top, LEFT=left, C=channels, K=filters,
         TH=-(-oh // 2), TW=-(-ow // 2),
     )  # fmt: skip
-    constants = "const int " + ", ".join(f"{name} = {size}" for name, size in sizes.items()) + ";"
     return {
-        name: Kernel(f"minimal_{name}", inputs, f"raw T {output}", constants + body)
+        name: Kernel(f"minimal_{name}", inputs, f"raw T {output}", constants(sizes) + body)
         for name, (inputs, output, body) in BODIES.items()
     }
 

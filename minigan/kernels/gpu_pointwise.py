@@ -55,7 +55,9 @@ def softplus(x):
     return _softplus(x)
 
 
-# Dropout.  The hash is that of `random.keep_mask`, which says where it comes from.
+# Dropout.  The hash mixes the element's index with the key: multiply-and-shift rounds of the
+# murmur family (constants of Wellons' search for a low-bias 32-bit hash, 2018), run twice with
+# the key between.
 
 _dropout = Kernel(
     "dropout",

@@ -16,7 +16,6 @@ that covers the whole input), there is nothing to copy.  Source: Chellapilla, Pu
 
 import numpy as np
 
-from ..threads import parallel
 from . import workspace
 from .products import matmul
 
@@ -89,7 +88,7 @@ def _rows(x, geometry):
         inside[...] = x[i:j]
         rows[i:j] = _windows(padded, geometry)
 
-    _over_images(work, x)
+    workspace.over_images(work, x)
     return rows.reshape(-1, rows[0, 0, 0].size)
 
 
@@ -107,7 +106,7 @@ def _add_rows(rows, dx, geometry):
                 windows[:, :, :, row, taps] += rows[i:j, :, :, row, taps]
         dx[i:j] = inside
 
-    _over_images(work, dx)
+    workspace.over_images(work, dx)
 
 
 def _windows(padded, geometry):
@@ -130,13 +129,3 @@ def _padded_workspace(x, geometry):
     padded = workspace.take("im2col padded", shape, x.dtype)
     padded.fill(0)
     return padded, padded[:, top : top + height, left : left + width]
-
-
-def _over_images(work, images):
-    """work(start, stop) for groups of images that stay in a core's cache, by all cores."""
-
-    def groups(start, stop):
-        for i, j in workspace.groups(start, stop, images[0].nbytes):
-            work(i, j)
-
-    parallel(groups, len(images), images.size)

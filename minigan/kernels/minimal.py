@@ -134,11 +134,10 @@ class _Plan:
         """
         tiles = self.tiles[0] * self.tiles[1]
 
-        def work(start, stop):
-            for i, j in workspace.groups(start, stop, images[0].nbytes):
-                transform([each[i * tiles : j * tiles] for each in matrices], images[i:j])
+        def work(i, j):
+            transform([each[i * tiles : j * tiles] for each in matrices], images[i:j])
 
-        parallel(work, len(images), images.size)
+        workspace.over_images(work, images)
 
     # Data: B and its adjoint
 

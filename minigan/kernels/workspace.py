@@ -13,6 +13,8 @@ import threading
 
 import numpy as np
 
+from ..threads import parallel
+
 # A chunk: large enough for efficient GEMMs, small enough for a last-level cache.
 CHUNK_BYTES = 64 * 2**20
 # A group: several passes over it find it in a core's own cache.
@@ -52,15 +54,22 @@ def chunks(count, bytes_each, bytes_once=0):
     length: weights.  Where these are large, chunks are larger, to go over them less often.
     The cuts depend on sizes alone, so sums over chunks come out the same in every run.
     """
-    return _cut(0, count, max(CHUNK_BYTES, 2 * bytes_once), bytes_each)
+    return cut(0, count, max(CHUNK_BYTES, 2 * bytes_once), bytes_each)
 
 
-def groups(start, stop, bytes_each):
-    """Cut range(start, stop) into ranges of even length, within GROUP_BYTES each."""
-    return _cut(start, stop, GROUP_BYTES, bytes_each)
+def over_images(work, images):
+    """work(i, j) for groups images[i:j] of at most GROUP_BYTES, by all cores."""
+    bytes_each = images.nbytes // max(1, len(images))
+
+    def groups(start, stop):
+        for i, j in cut(start, stop, GROUP_BYTES, bytes_each):
+            work(i, j)
+
+    parallel(groups, len(images), images.size)
 
 
-def _cut(start, stop, most_bytes, bytes_each):
+def cut(start, stop, most_bytes, bytes_each):
+    """Cut range(start, stop) into ranges of even length, within most_bytes each."""
     most = max(1, most_bytes // max(1, bytes_each))
     count = stop - start
     pieces = -(-count // most)

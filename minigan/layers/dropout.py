@@ -3,7 +3,7 @@
 import numpy as np
 
 from .. import random
-from ..arrays import get_array_module, on_gpu
+from ..arrays import on_gpu
 from ..errors import check_setting
 from ..kernels import blockwise, gpu_pointwise
 from .base import Layer
@@ -38,7 +38,7 @@ class Dropout(Layer):
         if on_gpu(x):
             key = random.generator(**address).bit_generator.random_raw()
             return gpu_pointwise.dropout(x, key, random.kept_share(keep))
-        mask = random.keep_mask(x.shape, keep, **address, xp=get_array_module(x))
+        mask = random.keep_mask(x.shape, keep, **address)
         return self._masked(x, mask), mask
 
     def backward(self, dy, cache, params=True, inputs=True):

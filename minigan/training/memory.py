@@ -13,8 +13,7 @@ import ctypes
 
 from ..data.fitting import usable_memory
 
-# mallopt's parameters, from malloc.h.
-TRIM_THRESHOLD, MMAP_MAX = -1, -4  # glibc's numbers of these settings
+TRIM_THRESHOLD, MMAP_MAX = -1, -4  # mallopt's parameters, from malloc.h
 
 
 def keep_freed_memory():
