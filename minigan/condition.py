@@ -10,7 +10,10 @@ of an image.
     dfake, _ = join_backward(D.backward(dscores, cache, params=False), 3)
 """
 
+import numpy as np
+
 from .arrays import get_array_module
+from .kernels import over_samples
 
 
 def one_hot(labels, classes, *, dtype="float32"):
@@ -36,7 +39,15 @@ def join(x, code):
     xp = get_array_module(x)
     between = (1,) * (x.ndim - 2)
     planes = code.reshape(len(code), *between, -1)
-    return xp.concatenate([x, xp.broadcast_to(planes, (*x.shape[:-1], code.shape[1]))], axis=-1)
+    shape = (*x.shape[:-1], x.shape[-1] + code.shape[1])
+    y = xp.empty(shape, np.result_type(x.dtype, code.dtype))
+
+    def work(start, stop):
+        y[start:stop, ..., : x.shape[-1]] = x[start:stop]
+        y[start:stop, ..., x.shape[-1] :] = planes[start:stop]
+
+    over_samples(work, y)
+    return y
 
 
 def join_backward(dy, features):

@@ -10,8 +10,9 @@ That needs a hold on the BLAS's number of threads, which NumPy does not offer;
 its wheels carry OpenBLAS, whose function is found through ctypes.  With another
 BLAS the work runs in the calling thread and the BLAS uses the cores as it likes.
 
-Parts depend on the count and the number of cores alone, so results repeat bit
-for bit.  The number of cores is OpenBLAS's own: OPENBLAS_NUM_THREADS sets it.
+Parts depend on the count and the number of cores alone, not on which core takes
+which, so results repeat bit for bit.  The number of cores is OpenBLAS's own:
+OPENBLAS_NUM_THREADS sets it.
 """
 
 import collections
@@ -28,23 +29,33 @@ FEW = 2**18  # elements that one core has done by the time another is at it
 SPIN_SECONDS = 0.01  # how long a worker waits for the next task before it sleeps
 
 
-def parallel(work, count, elements):
+def parallel(work, count, elements, most=None):
     """The list of work(start, stop) over ranges that cover range(count), one range a core.
 
     elements: how many the work goes over; few are left to the calling thread, as one range.
+    most: the longest range allowed; where that makes more ranges than cores, a core takes the
+    next one whenever it is free.
     An exception in any range is raised here, after every range has ended.  Called from
     within such a range, or while another thread's ranges run, it takes the ranges one
     after the other.
     """
     with _blas.single_threaded() as cores:
         pieces = min(cores, count) if elements > FEW else min(1, count)
+        if most:
+            pieces = max(pieces, -(-count // most))
         ranges = [(i * count // pieces, (i + 1) * count // pieces) for i in range(pieces)]
-        if pieces < 2 or not _one_at_a_time.acquire(blocking=False):
+        if elements <= FEW or pieces < 2 or not _one_at_a_time.acquire(blocking=False):
             return [work(*each) for each in ranges]
         try:
             return _team(cores).share_out(work, ranges)
         finally:
             _one_at_a_time.release()
+
+
+def cores():
+    """How many cores `parallel` shares out over."""
+    with _blas.single_threaded() as count:
+        return count
 
 
 class _Team:
@@ -64,28 +75,43 @@ class _Team:
         _start_thread(self._watch, "minigan-watch")
 
     def share_out(self, work, ranges):
-        """The list of work(*each) for each of the ranges, at most one a core."""
+        """The list of work(*each) for each of the ranges."""
+        results, errors = [None] * len(ranges), {}
+        turns = iter(range(len(ranges)))  # next() is one step of the interpreter: no lock
+
+        def take_turns():
+            for i in turns:
+                try:
+                    results[i] = work(*ranges[i])
+                except Exception as error:
+                    errors[i] = error
+                except BaseException as error:  # Ctrl-C: do not begin another
+                    errors[i] = error
+                    collections.deque(turns, maxlen=0)
+
         before = _affinity()
         _set_affinity(self.homes[0])
-        begun, outcomes = [], None
+        begun, ended = [], 0
         try:
             try:
-                for worker, each in zip(self.workers, ranges[1:]):
-                    worker.begin(work, *each)
+                for worker in self.workers[: len(ranges) - 1]:
+                    worker.begin(take_turns)
                     begun.append(worker)
-                results = [work(*ranges[0])]
+                take_turns()
             finally:
-                outcomes = [worker.end() for worker in begun]
+                collections.deque(turns, maxlen=0)
+                for worker in begun:
+                    worker.end()
+                    ended += 1
         finally:
-            if outcomes is None or len(outcomes) < len(ranges) - 1:
-                _teams.clear()  # Ctrl-C: some worker's outcome would be taken for the next one's
+            if ended < min(len(self.workers), len(ranges) - 1):
+                _teams.clear()  # Ctrl-C: some worker is out of step
             _set_affinity(before)
             self.calls += 1
             self.watching.set()
-        for _, error in outcomes:
-            if error is not None:
-                raise error
-        return results + [result for result, _ in outcomes]
+        if errors:
+            raise errors[min(errors)]
+        return results
 
     def _watch(self):
         """Put the workers to sleep when there is nothing to do for a while."""
@@ -114,17 +140,15 @@ class _Worker:
             lock.acquire()
         _start_thread(self._loop, f"minigan-{index}", home)
 
-    def begin(self, work, start, stop):
-        # The caller's context brings its np.errstate along.
-        self._orders.append((contextvars.copy_context().run, work, start, stop))
+    def begin(self, task):
+        """Let it call task(), which is to raise nothing, as with the caller's np.errstate."""
+        self._orders.append((contextvars.copy_context().run, task))
         (self._awake if self._parked else self._begun).release()
         self._parked = False
 
     def end(self):
-        """(result, None) or (None, exception) of the task begun last."""
+        """Wait for the task begun last."""
         self._ended.acquire()
-        outcome, self._outcome = self._outcome, None  # which may hold large arrays
-        return outcome
 
     def park(self):
         """Let the worker sleep until the next task."""
@@ -141,12 +165,9 @@ class _Worker:
             if order is None:
                 self._awake.acquire()
                 order = self._orders.popleft()
-            run, *task = order
-            try:
-                self._outcome = run(*task), None
-            except BaseException as error:  # whatever it is, the caller raises it
-                self._outcome = None, error
-            del run, task, order
+            run, task = order
+            run(task)
+            del run, task, order  # which hold large arrays
             self._ended.release()
 
 

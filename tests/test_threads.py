@@ -34,14 +34,39 @@ def test_the_ranges_cover_the_count_in_order(count, elements):
     assert len(ranges) == min(count, CORES if elements > threads.FEW else 1)
 
 
+@pytest.mark.parametrize("elements", [0, LARGE])
+@pytest.mark.parametrize("count, most", [(3, 5), (100, 50), (100, 17), (7, 1), (1, 1), (0, 1)])
+def test_no_range_is_longer_than_allowed(count, most, elements):
+    ranges = threads.parallel(bounds, count, elements, most)
+    assert [i for start, stop in ranges for i in range(start, stop)] == list(range(count))
+    assert all(0 < stop - start <= most for start, stop in ranges)
+    one_each = min(count, CORES if elements > threads.FEW else 1)
+    assert len(ranges) == max(one_each, -(-count // most))
+
+
+def test_a_core_that_is_free_takes_the_next_range():
+    def work(start, stop):
+        time.sleep(0.3 if start == 0 else 0.01)
+        return threading.get_ident()
+
+    held, *others = threads.parallel(work, 12, LARGE, most=1)
+    assert others.count(held) <= 2
+
+
 def test_little_work_stays_in_the_calling_thread():
+    together = threading.Barrier(CORES, timeout=20)
+
     def here(start, stop):
         return threading.get_ident()
 
+    def meet(start, stop):
+        together.wait()
+        return threading.get_ident()
+
     assert threads.parallel(here, 100, threads.FEW) == [threading.get_ident()]
-    first, *others = threads.parallel(here, 100, LARGE)
-    assert first == threading.get_ident() and first not in others
-    assert len({first, *others}) == CORES
+    assert threads.parallel(here, 4, threads.FEW, most=1) == 4 * [threading.get_ident()]
+    found = threads.parallel(meet, 100, LARGE)
+    assert threading.get_ident() in found and len(set(found)) == CORES
 
 
 def test_results_are_those_of_each_call_many_times_over():
@@ -115,10 +140,16 @@ def test_each_thread_keeps_to_a_core_and_the_caller_only_meanwhile(monkeypatch):
     before = os.sched_getaffinity(0)
     for count in (len(before), len(before) + 1):
         monkeypatch.setattr(threads, "_blas", FixedCores(count))
-        homes = threads.parallel(lambda start, stop: os.sched_getaffinity(0), count, LARGE)
+        together = threading.Barrier(count, timeout=20)
+
+        def home(start, stop, together=together):
+            together.wait()
+            return os.sched_getaffinity(0)
+
+        homes = threads.parallel(home, count, LARGE)
         # Where threads and cores are not equally many, the scheduler has a free hand.
         apart = [{core} for core in sorted(before)]
-        assert homes == (apart if count == len(before) else count * [before])
+        assert sorted(homes, key=min) == (apart if count == len(before) else count * [before])
         assert os.sched_getaffinity(0) == before
 
     def fail(start, stop):

@@ -18,13 +18,13 @@ import numpy as np
 
 from ..arrays import on_gpu
 from . import cpu, gpu
-from .blocks import blockwise, in_blocks
+from .blocks import blockwise, in_blocks, over_samples
 from .geometry import Geometry, geometry, transposed_geometry
 from .products import matmul
 
 __all__ = [
     "Geometry", "blockwise", "conv", "conv_dw", "conv_dx", "geometry", "in_blocks", "matmul",
-    "transposed_geometry",
+    "over_samples", "transposed_geometry",
 ]
 
 

@@ -5,6 +5,8 @@ memory again.  A block's operands stay in the cache from one line to the next, a
 cores share out the blocks.
 """
 
+import contextlib
+
 import numpy as np
 
 from ..arrays import get_array_module
@@ -35,8 +37,31 @@ def in_blocks(formula, *arrays):
     flat = [array.reshape(-1) for array in arrays]
 
     def work(start, stop):
-        for first in range(start, stop, BLOCK):
-            block = slice(first, min(first + BLOCK, stop))
-            formula(*(array[block] for array in flat))
+        formula(*(array[start:stop] for array in flat))
 
-    parallel(work, size, size)
+    parallel(work, size, size, BLOCK)
+
+
+def over_samples(work, x):
+    """work(start, stop) for ranges of the samples of x (N, ...), by all cores.
+
+    On a GPU, work(0, N).
+    """
+    if isinstance(x, np.ndarray):
+        parallel(work, len(x), x.size)
+    else:
+        work(0, len(x))
+
+
+@contextlib.contextmanager
+def unbuffered():
+    """Inside, NumPy's elementwise operations work on rows where they lie.
+
+    By default they copy rows apart from each other into buffers of 8,192 elements first, and
+    the results back: a third of the speed for rows of 1,024.  It pays for short rows alone.
+    """
+    before = np.setbufsize(16)  # the least that NumPy takes
+    try:
+        yield
+    finally:
+        np.setbufsize(before)

@@ -1,6 +1,10 @@
-"""Batch normalisation of channels-last arrays: few passes over memory, on all cores.
+"""Channels-last arrays, feature by feature: few passes over memory, on all cores.
 
-For x (..., C) with n = x.size / C rows, and one mean, scale, gamma and beta a feature:
+    add:        y += beta
+    total:      dbeta = sum(dy)
+
+and batch normalisation: for x (..., C) with n = x.size / C rows, and one mean, scale, gamma
+and beta a feature,
 
     moments:    mean = sum(x) / n,   variance = sum((x - mean)^2) / n
     normalize:  y = (x - mean) * (scale gamma) + beta
@@ -19,7 +23,7 @@ import math
 import numpy as np
 
 from ..threads import parallel
-from .blocks import BLOCK
+from .blocks import BLOCK, unbuffered
 
 WIDE = 1024  # elements of a joined row, at most
 
@@ -29,8 +33,7 @@ def moments(x):
     channels = x.shape[-1]
     n = x.size // channels
     (rows,) = _wide(x)
-    mean = _sums(rows, lambda block: (block,), channels)[0] / n
-    mean = mean.astype(x.dtype)
+    mean = (_sums(rows, lambda block: (block,), channels)[0] / n).astype(x.dtype)
     wide_mean = _repeat(mean, rows)
 
     def squares(block):
@@ -47,12 +50,12 @@ def normalize(x, mean, factor, beta):
     mean, factor, beta = (_repeat(vector, rows) for vector in (mean, factor, beta))
 
     def work(start, stop):
-        for block in _blocks(rows, start, stop):
-            out = np.subtract(rows[block], mean, out=y_rows[block])
+        with unbuffered():
+            out = np.subtract(rows[start:stop], mean, out=y_rows[start:stop])
             out *= factor
             out += beta
 
-    parallel(work, len(rows), rows.size)
+    parallel(work, len(rows), rows.size, _block(rows))
     return y
 
 
@@ -80,15 +83,33 @@ def gradient(dy, x, mean, scale, gamma, dbeta, dgamma):
     )
 
     def work(start, stop):
-        for block in _blocks(rows, start, stop):
-            along_h = rows[block] - mean
+        with unbuffered():
+            along_h = rows[start:stop] - mean
             along_h *= slope
             along_h += shift
-            out = np.multiply(dy_rows[block], factor, out=dx_rows[block])
+            out = np.multiply(dy_rows[start:stop], factor, out=dx_rows[start:stop])
             out -= along_h
 
-    parallel(work, len(rows), rows.size)
+    parallel(work, len(rows), rows.size, _block(rows))
     return dx
+
+
+def add(y, vector):
+    """y += vector, for y (..., C), contiguous, and a vector (C,)."""
+    (rows,) = _wide(y)
+    wide_vector = _repeat(vector, rows)
+
+    def work(start, stop):
+        with unbuffered():
+            rows[start:stop] += wide_vector
+
+    parallel(work, len(rows), rows.size, _block(rows))
+
+
+def total(x):
+    """The sum (C,) over all rows of x (..., C), of x's dtype."""
+    (rows,) = _wide(x)
+    return _sums(rows, lambda block: (block,), x.shape[-1])[0].astype(x.dtype)
 
 
 def _wide(*arrays):
@@ -104,23 +125,19 @@ def _repeat(vector, rows):
     return np.tile(vector.astype(rows.dtype, copy=False), rows.shape[1] // len(vector))
 
 
-def _blocks(rows, start, stop):
-    """Slices of the rows start to stop, BLOCK elements or fewer each."""
-    step = max(1, BLOCK // rows.shape[1])
-    for first in range(start, stop, step):
-        yield slice(first, min(first + step, stop))
+def _block(rows):
+    """How many of the rows are a block."""
+    return max(1, BLOCK // rows.shape[1])
 
 
 def _sums(rows, terms, channels, *more):
     """The sums over all rows of each of terms(block of rows, ...): float64 (C,) each."""
 
     def work(start, stop):
-        total = 0
-        for block in _blocks(rows, start, stop):
-            ones = np.ones(block.stop - block.start, rows.dtype)
-            parts = terms(*(array[block] for array in (rows, *more)))
-            total = total + np.stack([ones @ part for part in parts]).astype(np.float64)
-        return total
+        ones = np.ones(stop - start, rows.dtype)
+        with unbuffered():
+            parts = terms(*(array[start:stop] for array in (rows, *more)))
+        return np.stack([ones @ part for part in parts]).astype(np.float64)
 
-    total = sum(parallel(work, len(rows), rows.size))
-    return total.reshape(len(total), -1, channels).sum(axis=1)
+    found = sum(parallel(work, len(rows), rows.size, _block(rows)))
+    return found.reshape(len(found), -1, channels).sum(axis=1)

@@ -22,6 +22,7 @@ their adjoints.  Each works along the leading axes of its arrays, whatever follo
 """
 
 from dataclasses import dataclass
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -30,7 +31,7 @@ import numpy as np
 class Phase:
     """The pixels and taps at some remainders modulo the stride, and their products.
 
-    first, width: cell i is the `width` pixels (or taps) from first + i * stride on
+    first, width: cell i has the `width` pixels (or taps) from first + i * stride on
     products:     the products it takes part in, out of the axis's P
     data:         B: a row for each of those products, a column for each cell of a tile
     filter:       G: a row for each of those products, a column for each cell of taps
@@ -44,6 +45,10 @@ class Phase:
     filter: tuple
     scale: tuple
 
+    @property
+    def pixels(self):
+        return slice(self.first, self.first + self.width)
+
 
 @dataclass(frozen=True)
 class Filtering:
@@ -52,9 +57,9 @@ class Filtering:
     output: A: a row for each output of a tile, a column for each product
     phases: disjoint, together all the taps
 
-    Names in the methods: T tiles, one every `step` = outputs * stride pixels, none
-    reaching further than the end of the next step; `depth(a)` = Da, the widths of the
-    phases in product a together.
+    Names in the methods: T tiles, one every outputs * stride pixels; `depths[a]` = Da, the
+    widths of the phases in product a together.  Pixels come in cells of `stride`, of which tile t
+    has some from t * outputs on, all tiles `cells(T)`; there may be more, R.
     """
 
     taps: int
@@ -67,88 +72,96 @@ class Filtering:
         return len(self.output)
 
     @property
-    def step(self):
-        return self.outputs * self.stride
-
-    @property
     def products(self):
         return len(self.output[0])
 
-    def depth(self, a):
-        return sum(phase.width for phase, _, _ in self._parts(a))
+    @cached_property
+    def depths(self):
+        return [
+            sum(phase.width for phase in self.phases if a in phase.products)
+            for a in range(self.products)
+        ]
+
+    def cells(self, tiles):
+        return (tiles - 1) * self.outputs + max(len(phase.data[0]) for phase in self.phases)
 
     def transform_data(self, a, d, v):
-        """v = row a of B d:  d (T + 1, step, ...) pixels -> v (T, Da, ...)."""
-        tiles = len(v)
-        for phase, row, part in self._parts(a):
+        """v = row a of B d:  d (R, stride, ...) pixels -> v (T, Da, ...)."""
+        reach = (len(v) - 1) * self.outputs + 1
+        for phase, row, part in self._parts[a]:
+            signs = phase.data[row]
             cells = [
-                d[reach : reach + tiles, pixel : pixel + phase.width]
-                for reach, pixel in self._pixel_cells(phase)
+                sign and d[i : i + reach : self.outputs, phase.pixels]
+                for i, sign in enumerate(signs)
             ]
-            combine(v[:, part], phase.data[row], cells)
+            combine(v[:, part], signs, cells)
 
     def transform_data_adjoint(self, v, d):
-        """d = B^T v:  the P arrays v[a] (T, Da, ...) -> d (T + 1, step, ...)."""
-        for phase in self.phases:
-            terms = [v[a][:, self._part(a, phase)] for a in phase.products]
-            columns = dict(
-                zip(self._pixel_cells(phase), zip(*phase.data, strict=True), strict=True)
-            )
-            for pixel in sorted({pixel for _, pixel in columns}):
-                # Step t of the pixels takes from tile t, and from tile t - 1 where that
-                # reaches past its own step.
-                cell = d[:, pixel : pixel + phase.width]
-                own, past = columns[0, pixel], columns.get((1, pixel))
-                if past is None:
-                    combine(cell[:-1], own, terms)
-                    cell[-1] = 0
+        """d = B^T v:  the P arrays v[a] (T, Da, ...) -> d (R, stride, ...)."""
+        tiles = len(v[0])
+        for phase, *parts in self._phase_parts:
+            terms = [v[a][:, part] for a, part in parts]
+            columns = list(zip(*phase.data, strict=True))
+            for i, own in enumerate(columns[: self.outputs]):
+                # Cell i of tile t is also cell i + outputs of tile t - 1, if that has so many.
+                cells = d[i :: self.outputs, phase.pixels]
+                past = columns[i + self.outputs :: self.outputs]
+                if not past:
+                    combine(cells[:tiles], own, terms)
+                    cells[tiles:] = 0
                     continue
                 before, after = [term[:-1] for term in terms], [term[1:] for term in terms]
-                combine(cell[0], own, [term[0] for term in terms])
-                combine(cell[1:-1], own + past, after + before)
-                combine(cell[-1], past, [term[-1] for term in terms])
+                combine(cells[0], own, [term[0] for term in terms])
+                combine(cells[1:tiles], own + past[0], after + before)
+                combine(cells[tiles], past[0], [term[-1] for term in terms])
 
     def transform_filter(self, a, g, u):
         """u = row a of G g:  g (taps, ...) -> u (Da, ...)."""
-        for phase, row, part in self._parts(a):
+        for phase, row, part in self._parts[a]:
             combine(u[part], phase.filter[row], self._tap_cells(phase, g))
             multiply(u[part], phase.scale[row])
 
     def transform_filter_adjoint(self, u, g):
         """g = G^T u:  the P arrays u[a] (Da, ...) -> g (taps, ...).  Scales u in place."""
-        for phase in self.phases:
-            terms = [u[a][self._part(a, phase)] for a in phase.products]
+        for phase, *parts in self._phase_parts:
+            terms = [u[a][part] for a, part in parts]
             for term, scale in zip(terms, phase.scale, strict=True):
                 multiply(term, scale)
             for i, cell in enumerate(self._tap_cells(phase, g)):
-                combine(cell, [row[i] for row in phase.filter], terms)
+                combine(cell, tuple(row[i] for row in phase.filter), terms)
 
     def transform_output(self, m, y):
-        """y = A m:  the P arrays m[a] (T, ...) -> y (T * outputs or fewer, ...)."""
+        """y = A m:  the P arrays m[a] (T, ...) -> y (T * outputs, ...)."""
         for i, row in enumerate(self.output):
-            cell = y[i :: self.outputs]
-            combine(cell, row, [m_a[: len(cell)] for m_a in m])
+            combine(y[i :: self.outputs], row, m)
 
     def transform_output_adjoint(self, a, y, m):
         """m = row a of A^T y:  y (T * outputs, ...) -> m (T, ...)."""
         cells = [y[i :: self.outputs] for i in range(self.outputs)]
-        combine(m, [row[a] for row in self.output], cells)
+        combine(m, tuple(row[a] for row in self.output), cells)
 
-    def _parts(self, a):
-        """The phases in product a: (phase, its row of B and G, its share of the depth)."""
-        start = 0
-        for phase in self.phases:
-            if a in phase.products:
-                yield phase, phase.products.index(a), slice(start, start + phase.width)
-                start += phase.width
+    @cached_property
+    def _parts(self):
+        """For each product its phases: (phase, its row of B and G, its share of the depth)."""
+        parts = []
+        for a in range(self.products):
+            parts.append([])
+            start = 0
+            for phase in self.phases:
+                if a in phase.products:
+                    share = slice(start, start + phase.width)
+                    parts[-1].append((phase, phase.products.index(a), share))
+                    start += phase.width
+        return parts
 
-    def _part(self, a, phase):
-        return next(part for other, _, part in self._parts(a) if other is phase)
-
-    def _pixel_cells(self, phase):
-        """For each cell of a tile: which step it is in (0 its own, 1 the next), and where."""
-        starts = [phase.first + i * self.stride for i in range(len(phase.data[0]))]
-        return [divmod(start, self.step) for start in starts]
+    @cached_property
+    def _phase_parts(self):
+        """For each phase, itself and then its products: (product, its share of the depth)."""
+        return [
+            (phase, *((a, part) for a, shares in enumerate(self._parts)
+                      for other, _, part in shares if other is phase))
+            for phase in self.phases
+        ]  # fmt: skip
 
     def _tap_cells(self, phase, g):
         """For each cell of taps: (width, ...)."""
@@ -158,20 +171,25 @@ class Filtering:
 
 def combine(out, signs, terms):
     """out = the sum of sign * term, for signs 1, -1 and 0, some sign not 0."""
-    plus = [term for sign, term in zip(signs, terms, strict=True) if sign > 0]
-    minus = [term for sign, term in zip(signs, terms, strict=True) if sign < 0]
+    (first, *operands), *more = _additions(signs)
+    first(*[terms[i] for i in operands], out)
+    for operation, i in more:
+        operation(out, terms[i], out)
+
+
+@cache
+def _additions(signs):
+    """The operations of `combine`: (function, terms...), the first of two terms where it can be."""
+    plus, minus = ([i for i, sign in enumerate(signs) if sign == wanted] for wanted in (1, -1))
     if len(plus) > 1:
-        np.add(plus.pop(), plus.pop(), out=out)
+        first = (np.add, plus.pop(0), plus.pop(0))
     elif plus and minus:
-        np.subtract(plus.pop(), minus.pop(), out=out)
+        first = (np.subtract, plus.pop(0), minus.pop(0))
     elif plus:
-        np.copyto(out, plus.pop())
+        first = (lambda term, out: np.copyto(out, term), plus.pop(0))
     else:
-        np.negative(minus.pop(), out=out)
-    for term in plus:
-        np.add(out, term, out=out)
-    for term in minus:
-        np.subtract(out, term, out=out)
+        first = (np.negative, minus.pop(0))
+    return first, *((np.add, i) for i in plus), *((np.subtract, i) for i in minus)
 
 
 def multiply(out, scale):

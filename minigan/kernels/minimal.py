@@ -11,14 +11,21 @@ arXiv:1509.09308):
     conv_dw:  V = B x,  M = A^T dy,   U = V.T @ M,                   dw = G^T U
 
 V, U and M are lists of matrices, one a product, for a chunk of the batch; they are
-workspaces.  The sums go through groups of images that stay in a core's cache, and the
-cores share out images, channels, or rows and columns of the products.
+workspaces.  The sums go through groups of images, a few MB each, and the cores share out
+groups, channels, or rows and columns of the products.
+
+Within a group the images lie innermost, pixel by pixel: (rows, columns, n, ...), with the
+pixels of a stride's size in one cell.  Every sum is then over long contiguous rows, which
+NumPy adds three times as fast as the short ones of a single image.
 """
+
+import math
 
 import numpy as np
 
 from ..threads import parallel
 from . import workspace
+from .blocks import unbuffered
 from .filtering import FILTERINGS
 from .products import matmuls
 
@@ -73,10 +80,10 @@ def conv_dw(x, dy, geometry):
 class _Plan:
     """The sizes of one call, its workspaces, the three transforms and their adjoints.
 
-    T x S tiles an image; Da rows and Db columns of a tile's pixels take part in the
-    product (a, b), so V_ab is (n * T * S, Da * Db * C), U_ab (Da * Db * C, K) and M_ab
-    (n * T * S, K).  A Filtering works along the leading axes of its arrays, so the
-    transforms hand it views with the rows' or the columns' axes in front.
+    T x S tiles an image; Da rows and Db columns of a cell's pixels take part in the
+    product (a, b), so V_ab is (T * S * n, Da * Db * C) for a group of n images, U_ab
+    (Da * Db * C, K) and M_ab (T * S * n, K).  A Filtering works along the leading axes of its
+    arrays, so the transforms hand it views with the rows' or the columns' axes in front.
     """
 
     def __init__(self, geometry, channels, filters, dtype):
@@ -88,11 +95,13 @@ class _Plan:
             -(-n // axis.outputs)
             for n, axis in zip(geometry.output, (self.rows, self.columns), strict=True)
         )
-        self.depths = [
-            (self.rows.depth(a), self.columns.depth(b))
-            for a in range(self.rows.products)
-            for b in range(self.columns.products)
+        self.cells = [
+            max(axis.cells(tiles), -(-(before + size) // axis.stride))
+            for axis, tiles, (before, _), size in zip(
+                (self.rows, self.columns), self.tiles, geometry.padding, geometry.size, strict=True
+            )
         ]
+        self.depths = [(da, db) for da in self.rows.depths for db in self.columns.depths]
 
     # Workspaces
 
@@ -135,9 +144,15 @@ class _Plan:
         tiles = self.tiles[0] * self.tiles[1]
 
         def work(i, j):
-            transform([each[i * tiles : j * tiles] for each in matrices], images[i:j])
+            with unbuffered():
+                transform([each[i * tiles : j * tiles] for each in matrices], images[i:j])
 
-        workspace.over_images(work, images)
+        workspace.over_images(work, len(images), self._image_bytes())
+
+    def _image_bytes(self):
+        """The larger of an image's cells and outputs; V and M must be cut into the same groups."""
+        cells = math.prod(self._cells_shape(1)), math.prod(self._outputs_shape(1))
+        return max(cells) * self.dtype.itemsize
 
     # Data: B and its adjoint
 
@@ -148,17 +163,17 @@ class _Plan:
         return v
 
     def _transform_data(self, v, x):
-        pixels, image = self._pixels(x)
-        (top, _), (left, _) = self.geometry.padding
-        _zero_around(pixels, image, top, left)
-        image[...] = x
-        pixels = self._row_tiles(pixels)
-        for a, v_a in enumerate(self._by_product(v, self._v_image)):
+        cells = self.take("cells", self._cells_shape(len(x)))
+        self._zero_margins(cells)
+        for part, pixels in self._remainders(cells, x):
+            np.copyto(part, pixels)
+        rows = _rows_first(cells)
+        for a, v_a in enumerate(self._by_product(v, self._v_tiles)):
             between = self._between(len(x), a, "between")
-            self.rows.transform_data(a, pixels, _rows_first(between))
-            between = self._column_tiles(between)
+            self.rows.transform_data(a, rows, _rows_first(between))
+            columns = _columns_first(between)
             for b, v_ab in enumerate(v_a):
-                self.columns.transform_data(b, between, v_ab)
+                self.columns.transform_data(b, columns, v_ab)
 
     def transform_data_adjoint(self, v, dx):
         """V -> dx (n, H, W, C)."""
@@ -166,51 +181,47 @@ class _Plan:
 
     def _transform_data_adjoint(self, v, dx):
         betweens = []
-        for a, v_a in enumerate(self._by_product(v, self._v_image)):
+        for a, v_a in enumerate(self._by_product(v, self._v_tiles)):
             between = self._between(len(dx), a, f"between {a}")
-            self.columns.transform_data_adjoint(v_a, self._column_tiles(between))
+            self.columns.transform_data_adjoint(v_a, _columns_first(between))
             betweens.append(_rows_first(between))
-        pixels, image = self._pixels(dx)
-        self.rows.transform_data_adjoint(betweens, self._row_tiles(pixels))
-        dx[...] = image
+        cells = self.take("cells", self._cells_shape(len(dx)))
+        self.rows.transform_data_adjoint(betweens, _rows_first(cells))
+        for part, pixels in self._remainders(cells, dx):
+            np.copyto(pixels, part)
 
-    def _padded_size(self):
-        """Rows and columns of pixels from the first tile's to the end of the step after the last.
+    def _cells_shape(self, n):
+        """(R, Q, n, row stride, column stride, C): tiles and image, in cells of a stride each."""
+        return (*self.cells, n, *self.geometry.stride, self.channels)
 
-        The image lies within: past its last window are less than `stride` pixels, and no
-        filtering has more than step + 1 taps.
-        """
-        return (
-            (self.tiles[0] + 1) * self.rows.step,
-            (self.tiles[1] + 1) * self.columns.step,
-        )
-
-    def _pixels(self, x):
-        """Scratch (n, padded height, padded width, C), and its view (n, H, W, C) of the image."""
+    def _remainders(self, cells, x):
+        """For each place in a cell: (the part of cells, the part of x (n, H, W, C)) there."""
         (top, _), (left, _) = self.geometry.padding
-        padded = self.take("pixels", (len(x), *self._padded_size(), self.channels))
-        return padded, padded[:, top : top + x.shape[1], left : left + x.shape[2]]
+        for r, rows, image_rows in _places(top, x.shape[1], self.geometry.stride[0]):
+            for c, columns, image_columns in _places(left, x.shape[2], self.geometry.stride[1]):
+                pixels = x[:, image_rows, image_columns].transpose(1, 2, 0, 3)
+                yield cells[rows, columns, :, r, c], pixels
+
+    def _zero_margins(self, cells):
+        """Zero the rows and columns of cells that are not all image."""
+        for axis, ((before, _), size, stride) in enumerate(
+            zip(self.geometry.padding, self.geometry.size, self.geometry.stride, strict=True)
+        ):
+            lines = cells.swapaxes(0, axis)
+            lines[: -(-before // stride)] = 0
+            lines[(before + size) // stride :] = 0
 
     def _between(self, n, a, use):
-        """Scratch (n, T, Da, padded width, C): pixels with B applied along the rows."""
-        _, width = self._padded_size()
-        return self.take(use, (n, self.tiles[0], self.rows.depth(a), width, self.channels))
+        """Scratch (T, Q, n, Da, column stride, C): cells with B applied along the rows."""
+        stride = self.geometry.stride[1]
+        shape = self.tiles[0], self.cells[1], n, self.rows.depths[a], stride, self.channels
+        return self.take(use, shape)
 
-    def _row_tiles(self, pixels):
-        """(n, padded height, padded width, C) -> (T + 1, row step, n, padded width, C)."""
-        n, _, width, channels = pixels.shape
-        return _rows_first(pixels.reshape(n, -1, self.rows.step, width, channels))
-
-    def _column_tiles(self, between):
-        """(n, T, Da, padded width, C) -> (S + 1, column step, n, T, Da, C)."""
-        n, tiles, depth, _, channels = between.shape
-        split = between.reshape(n, tiles, depth, -1, self.columns.step, channels)
-        return split.transpose(3, 4, 0, 1, 2, 5)
-
-    def _v_image(self, v_ab, a, b):
-        """(n * T * S, Da * Db * C) -> (S, Db, n, T, Da, C)."""
-        depths = self.rows.depth(a), self.columns.depth(b)
-        return v_ab.reshape(-1, *self.tiles, *depths, self.channels).transpose(2, 4, 0, 1, 3, 5)
+    def _v_tiles(self, v_ab, a, b):
+        """(T * S * n, Da * Db * C) -> (S, Db, T, n, Da, C)."""
+        depths = self.rows.depths[a], self.columns.depths[b]
+        tiles = v_ab.reshape(*self.tiles, -1, *depths, self.channels)
+        return tiles.transpose(1, 4, 0, 2, 3, 5)
 
     # Filters: G and its adjoint
 
@@ -261,12 +272,12 @@ class _Plan:
 
     def _filter_between(self, channels, a, use):
         """Scratch (Da, kw, channels, K): taps with G applied along the rows."""
-        shape = (self.rows.depth(a), self.geometry.kernel[1], channels, self.filters)
+        shape = (self.rows.depths[a], self.geometry.kernel[1], channels, self.filters)
         return self.take(use, shape)
 
     def _u_taps(self, u_ab, a, b):
         """(Da * Db * C, K) -> (Db, Da, C, K)."""
-        depths = self.rows.depth(a), self.columns.depth(b)
+        depths = self.rows.depths[a], self.columns.depths[b]
         return u_ab.reshape(*depths, self.channels, self.filters).swapaxes(0, 1)
 
     # Outputs: A and its adjoint
@@ -276,13 +287,14 @@ class _Plan:
         self._over_images(self._transform_output, m, y)
 
     def _transform_output(self, m, y):
-        n, _, width, filters = y.shape
         betweens = []
-        for a, m_a in enumerate(self._by_product(m, self._m_image)):
-            between = self.take(f"between {a}", (n, self.tiles[0], width, filters))
-            self.columns.transform_output(m_a, _columns_first(between))
-            betweens.append(_rows_first(between))
-        self.rows.transform_output(betweens, _rows_first(y))
+        for a, m_a in enumerate(self._by_product(m, self._m_tiles)):
+            between = self._output_between(len(y), f"between {a}")
+            self.columns.transform_output(m_a, between.swapaxes(0, 1))
+            betweens.append(between)
+        outputs = self.take("outputs", self._outputs_shape(len(y)))
+        self.rows.transform_output(betweens, outputs)
+        np.copyto(y, outputs[: y.shape[1], : y.shape[2]].transpose(2, 0, 1, 3))
 
     def transform_output_adjoint(self, dy):
         """dy (n, oh, ow, K) -> M."""
@@ -291,28 +303,33 @@ class _Plan:
         return m
 
     def _transform_output_adjoint(self, m, dy):
-        dy = self._whole_tiles(dy)
-        n, _, width, filters = dy.shape
-        for a, m_a in enumerate(self._by_product(m, self._m_image)):
-            between = self.take("between", (n, self.tiles[0], width, filters))
-            self.rows.transform_output_adjoint(a, _rows_first(dy), _rows_first(between))
+        _, height, width, _ = dy.shape
+        outputs = self.take("outputs", self._outputs_shape(len(dy)))
+        outputs[height:] = 0  # where the last tiles reach past the last outputs
+        outputs[:, width:] = 0
+        np.copyto(outputs[:height, :width], dy.transpose(1, 2, 0, 3))
+        for a, m_a in enumerate(self._by_product(m, self._m_tiles)):
+            between = self._output_between(len(dy), "between")
+            self.rows.transform_output_adjoint(a, outputs, between)
             for b, m_ab in enumerate(m_a):
-                self.columns.transform_output_adjoint(b, _columns_first(between), m_ab)
+                self.columns.transform_output_adjoint(b, between.swapaxes(0, 1), m_ab)
 
-    def _whole_tiles(self, dy):
-        """dy, with zeros behind where the last tiles reach past the last outputs."""
-        height, width = self.tiles[0] * self.rows.outputs, self.tiles[1] * self.columns.outputs
-        if dy.shape[1:3] == (height, width):
-            return dy
-        whole = self.take("outputs", (len(dy), height, width, self.filters))
-        part = whole[:, : dy.shape[1], : dy.shape[2]]
-        _zero_around(whole, part)
-        part[...] = dy
-        return whole
+    def _outputs_shape(self, n):
+        """(T * row outputs, S * column outputs, n, K)."""
+        return (
+            self.tiles[0] * self.rows.outputs,
+            self.tiles[1] * self.columns.outputs,
+            n,
+            self.filters,
+        )
 
-    def _m_image(self, m_ab, a, b):
-        """(n * T * S, K) -> (S, n, T, K)."""
-        return _columns_first(m_ab.reshape(-1, *self.tiles, self.filters))
+    def _output_between(self, n, use):
+        """Scratch (T, S * column outputs, n, K): outputs with A still to apply along the rows."""
+        return self.take(use, (self.tiles[0], *self._outputs_shape(n)[1:]))
+
+    def _m_tiles(self, m_ab, a, b):
+        """(T * S * n, K) -> (S, T, n, K)."""
+        return m_ab.reshape(*self.tiles, -1, self.filters).swapaxes(0, 1)
 
     def _by_product(self, matrices, view):
         """The list of matrices as lists [a][b] of their views."""
@@ -323,20 +340,19 @@ class _Plan:
         ]
 
 
-def _rows_first(images):
-    """(n, rows, columns, K), or (n, T, row pixels, columns, C): the rows' axes in front."""
-    return images.swapaxes(0, 1) if images.ndim == 4 else images.transpose(1, 2, 0, 3, 4)
+def _rows_first(cells):
+    """(R, Q, n, sr, sc, C) -> (R, sr, Q, n, sc, C), or (T, Q, n, Da, ...) -> (T, Da, Q, n, ...)."""
+    return cells.transpose(0, 3, 1, 2, 4, 5)
 
 
-def _columns_first(images):
-    """(n, rows, columns, K) -> (columns, n, rows, K)."""
-    return images.transpose(2, 0, 1, 3)
+def _columns_first(between):
+    """(T, Q, n, Da, sc, C) -> (Q, sc, T, n, Da, C)."""
+    return between.transpose(1, 4, 0, 2, 3, 5)
 
 
-def _zero_around(images, part, top=0, left=0):
-    """Zero what of images (n, H, W, C) lies around part, the slice of it from (top, left) on."""
-    bottom, right = top + part.shape[1], left + part.shape[2]
-    images[:, :top] = 0
-    images[:, bottom:] = 0
-    images[:, top:bottom, :left] = 0
-    images[:, top:bottom, right:] = 0
+def _places(before, size, stride):
+    """For each place in a cell: (place, slice of cells, slice of the image's lines there)."""
+    for place in range(stride):
+        first = (place - before) % stride  # the first line of the image at this place
+        cell, lines = (before + first) // stride, len(range(first, size, stride))
+        yield place, slice(cell, cell + lines), slice(first, None, stride)

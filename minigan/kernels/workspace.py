@@ -13,7 +13,7 @@ import threading
 
 import numpy as np
 
-from ..threads import parallel
+from ..threads import cores, parallel
 
 # A chunk: large enough for efficient GEMMs, small enough for a last-level cache.
 CHUNK_BYTES = 64 * 2**20
@@ -57,15 +57,19 @@ def chunks(count, bytes_each, bytes_once=0):
     return cut(0, count, max(CHUNK_BYTES, 2 * bytes_once), bytes_each)
 
 
-def over_images(work, images):
-    """work(i, j) for groups images[i:j] of at most GROUP_BYTES, by all cores."""
-    bytes_each = images.nbytes // max(1, len(images))
+def over_images(work, count, bytes_each):
+    """work(i, j) for groups of range(count), an image each, of at most GROUP_BYTES, by all cores.
 
-    def groups(start, stop):
-        for i, j in cut(start, stop, GROUP_BYTES, bytes_each):
-            work(i, j)
+    Each core has equally many groups to do, unless one is held up.
+    """
+    a_core = -(-count * bytes_each // (GROUP_BYTES * cores()))
+    groups = min(count, max(1, a_core) * cores())
 
-    parallel(groups, len(images), images.size)
+    def one_by_one(start, stop):
+        for group in range(start, stop):
+            work(group * count // groups, (group + 1) * count // groups)
+
+    parallel(one_by_one, groups, count * bytes_each // 4, most=1)
 
 
 def cut(start, stop, most_bytes, bytes_each):

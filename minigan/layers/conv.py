@@ -13,7 +13,9 @@ The maps are linear in each argument, so the second order is the same three agai
 
 from .. import init
 from ..arrays import on_gpu
-from ..kernels import conv, conv_dw, conv_dx, geometry, gpu_pointwise, transposed_geometry
+from ..kernels import (
+    conv, conv_dw, conv_dx, features, geometry, gpu_pointwise, transposed_geometry,
+)  # fmt: skip
 from .base import Layer
 from .dense import rows
 
@@ -56,17 +58,18 @@ class Convolution(Layer):
         raise NotImplementedError
 
     def add_bias(self, y):
-        if self.use_bias:
+        if self.use_bias and on_gpu(y):
             y += self.bias
+        elif self.use_bias:
+            features.add(y, self.bias)
         return y
 
     def put_grads(self, weight_grad, dy, params):
         """The gradients of weights and bias, given that of the weights and dy."""
         self.put_grad(self.weight_grad, weight_grad, params)
-        if self.use_bias and on_gpu(dy):
-            self.put_grad(self.bias_grad, gpu_pointwise.column_sum(rows(dy)), params)
-        elif self.use_bias:
-            self.put_grad(self.bias_grad, rows(dy).sum(axis=0), params)
+        if self.use_bias:
+            total = gpu_pointwise.column_sum(rows(dy)) if on_gpu(dy) else features.total(dy)
+            self.put_grad(self.bias_grad, total, params)
 
 
 class Conv2d(Convolution):

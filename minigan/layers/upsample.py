@@ -1,6 +1,7 @@
 """UpSample2d: every pixel becomes a block of equal pixels."""
 
 from ..arrays import get_array_module
+from ..kernels import over_samples
 from .base import Layer
 
 
@@ -22,7 +23,17 @@ class UpSample2d(Layer):
         return self._repeated(x), None
 
     def backward(self, dy, cache, params=True, inputs=True):
-        return self._blocks(dy).sum(axis=(2, 4)) if inputs else None
+        if not inputs:
+            return None
+        n, height, width, channels = dy.shape
+        size = (n, height // self.factor, width // self.factor, channels)
+        dx = get_array_module(dy).empty(size, dy.dtype)
+
+        def work(start, stop):
+            dx[start:stop] = self._blocks(dy[start:stop]).sum(axis=(2, 4))
+
+        over_samples(work, dy)
+        return dx
 
     def double_backward(self, dx_bar, dy, cache):
         return self._repeated(dx_bar), None
@@ -31,7 +42,11 @@ class UpSample2d(Layer):
         n, height, width, channels = x.shape
         size = (n, height * self.factor, width * self.factor, channels)
         y = get_array_module(x).empty(size, x.dtype)
-        self._blocks(y)[...] = x[:, :, None, :, None]
+
+        def work(start, stop):
+            self._blocks(y[start:stop])[...] = x[start:stop, :, None, :, None]
+
+        over_samples(work, y)
         return y
 
     def _blocks(self, y):
