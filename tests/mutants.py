@@ -426,7 +426,7 @@ OF_OUR_OWN = [
            "return zeros // 2, zeros - zeros // 2", "return zeros - zeros // 2, zeros // 2",
            "test_geometry.py"),
     mutant("Conv2d: the second order of the weights reads x", "minigan/layers/conv.py",
-           "conv_dw(dx_bar, dy, g)", "conv_dw(cache, dy, g)", ALL_LAYERS),
+           "conv_y_dw(dx_bar, dy,", "conv_y_dw(cache, dy,", ALL_LAYERS),
     mutant("Conv2d: no bias gradient", "minigan/layers/conv.py",
            "self.put_grad(self.bias_grad, total, params)", "pass", ALL_LAYERS),
     # Optimizers

@@ -30,7 +30,7 @@ def install(monkeypatch):
                     monkeypatch.setattr(layer, name, on_device(vars(layer)[name]))
     monkeypatch.setattr(Optimizer, "step", on_device(Optimizer.step))
     for module, names in (
-        (kernels, ("conv", "conv_dx", "conv_dw")),
+        (kernels, ("conv", "conv_dx", "conv_dw", "conv_y_dw", "conv_dx_dw")),
         (losses, public_functions(losses)),
         (functions, public_functions(functions)),
         (penalty, public_functions(penalty)),

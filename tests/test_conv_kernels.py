@@ -70,6 +70,18 @@ def test_every_path_agrees_with_the_reference():
     assert min(tried.values()) > 50
 
 
+def test_pairs_are_the_two_one_by_one():
+    for seed, g in enumerate(geometries()):
+        x, w, dy = random_triple(seed, g)
+        y, dx, dw = reference.conv(x, w, g), reference.conv_dx(dy, w, g), reference.conv_dw(x, dy, g)
+        for path in (*paths(g), kernels):
+            for name, wanted in (("conv_y_dw", (y, dw)), ("conv_dx_dw", (dx, dw))):
+                for value, one in zip(getattr(path, name)(x, dy, w, g), wanted, strict=True):
+                    assert value.shape == one.shape
+                    error = np.abs(value - one).max()
+                    assert error < 1e-12, f"{path.__name__}.{name} is {error} off for {g}"
+
+
 @pytest.mark.parametrize("path", [reference, im2col, minimal])
 def test_adjoint_identity(path):
     for seed, g in enumerate(geometries()):
@@ -156,16 +168,18 @@ def test_results_do_not_depend_on_memory_layout(kernel, padding):
 def test_chunks_change_nothing_and_repeat_bit_for_bit(path, monkeypatch):
     g = geometry((9, 8), 4, 2, "same")
     x, w, dy = random_triple(3, g, np.float32, n=7, channels=5, filters=6)
-    calls = [("conv", (x, w)), ("conv_dx", (dy, w)), ("conv_dw", (x, dy))]
-    whole = [getattr(path, name)(*arrays, g) for name, arrays in calls]
+
+    def calls():
+        y, dx, dw = path.conv(x, w, g), path.conv_dx(dy, w, g), path.conv_dw(x, dy, g)
+        return y, dx, dw, *path.conv_y_dw(x, dy, w, g), *path.conv_dx_dw(x, dy, w, g)
+
+    whole = calls()
     monkeypatch.setattr(workspace, "CHUNK_BYTES", 30_000)
     monkeypatch.setattr(workspace, "GROUP_BYTES", 1_000)
     monkeypatch.setattr(threads, "FEW", 0)
     for cores in (1, 2, 3):
         monkeypatch.setattr(threads, "_blas", FixedCores(cores))
-        first = [getattr(path, name)(*arrays, g) for name, arrays in calls]
-        again = [getattr(path, name)(*arrays, g) for name, arrays in calls]
-        for a, b, c in zip(first, again, whole, strict=True):
+        for a, b, c in zip(calls(), calls(), whole, strict=True):
             assert np.array_equal(a, b)
             assert relative_error(a, c) < 1e-6
 
@@ -190,7 +204,7 @@ def test_workspaces_do_not_grow_with_the_batch(monkeypatch):
         for n in (64, 512):
             workspace.release()
             x, w, dy = random_triple(5, g, np.float32, n=n, channels=16, filters=16)
-            path.conv(x, w, g), path.conv_dx(dy, w, g), path.conv_dw(x, dy, g)
+            path.conv_y_dw(x, dy, w, g), path.conv_dx_dw(x, dy, w, g)
             held.append(workspace.held_bytes())
         assert held[1] <= 1.1 * held[0]
     workspace.release()
@@ -235,6 +249,8 @@ def test_an_empty_batch():
         assert path.conv(x[:0], w, g).shape == (0, 4, 4, 3)
         assert path.conv_dx(dy[:0], w, g).shape == (0, 8, 8, 2)
         assert not path.conv_dw(x[:0], dy[:0], g).any()
+        y, dw = path.conv_y_dw(x[:0], dy[:0], w, g)
+        assert y.shape == (0, 4, 4, 3) and not dw.any()
 
 
 @pytest.mark.parametrize(
@@ -247,6 +263,9 @@ def test_an_empty_batch():
         (lambda x, w, dy, g: kernels.conv_dx(dy[..., 1:], w, g), "with K = 4"),
         (lambda x, w, dy, g: kernels.conv_dx(dy[:, 1:], w, g), "dy has shape"),
         (lambda x, w, dy, g: kernels.conv_dw(x, dy[1:], g), "x has 2 images and dy 1"),
+        (lambda x, w, dy, g: kernels.conv_y_dw(x[1:], dy, w, g), "x has 1 images and dy 2"),
+        (lambda x, w, dy, g: kernels.conv_dx_dw(x, dy, w[..., 1:], g), "with K = 5"),
+        (lambda x, w, dy, g: kernels.conv_dx_dw(x, dy, w.astype(np.float32), g), "float32"),
         (lambda x, w, dy, g: kernels.conv(x, w.astype(np.float32), g), "float64 and float32"),
         (lambda x, w, dy, g: kernels.conv(x.astype(int), w.astype(int), g), "dtypes"),
     ],

@@ -44,7 +44,9 @@ MUTANTS = [
            "self.backward(q) - scale * h * self.average(u * dx)", "0 * u",
            f"{ORACLE}[dense, batch-True]"),
     mutant("a convolution's double backward leaves its weights out", CONV,
-           "self.weight_grad += conv_dw(dx_bar, dy, g)", "pass",
+           "conv_y_dw(dx_bar, dy, self.weight, self.geometry(cache.shape[1:3]))\n"
+           "        self.weight_grad += dw",
+           "conv_y_dw(dx_bar, dy, self.weight, self.geometry(cache.shape[1:3]))",
            f"{NUMERIC}[conv, leaky-R1-False]"),
     # The penalty
     mutant("one epsilon for the batch", PENALTY,

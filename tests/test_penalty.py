@@ -350,19 +350,22 @@ def test_on_the_device(gpu, traffic):
 
 @pytest.fixture
 def work(monkeypatch):
-    """A list that fills with (which of the conv triple, its multiplications)."""
+    """A list that fills with (which of the conv triple or its pairs, its multiplications)."""
     done = []
 
     def counted(name, function):
-        def run(a, b, geometry):
-            result = function(a, b, geometry)
-            weight = result if name == "conv_dw" else b  # each meets every output pixel once
-            done.append((name, len(a) * math.prod(geometry.output) * weight.size))
+        maps = len(name.split("_")) - 1 or 1  # two for conv_y_dw and conv_dx_dw
+
+        def run(*arrays):
+            result = function(*arrays)
+            a, *others, geometry = arrays
+            weight = result if name == "conv_dw" else others[-1]  # meets every output pixel once
+            done.append((name, maps * len(a) * math.prod(geometry.output) * weight.size))
             return result
 
         return run
 
-    for name in ("conv", "conv_dx", "conv_dw"):
+    for name in ("conv", "conv_dx", "conv_dw", "conv_y_dw", "conv_dx_dw"):
         monkeypatch.setattr(conv_layers, name, counted(name, getattr(conv_layers, name)))
     return done
 
@@ -380,7 +383,7 @@ def test_a_penalty_costs_less_than_a_plain_step(work):
 
     penalty.gradient_penalty(critic, real, fake)
     kinds = [name for name, _ in work]
-    assert kinds == ["conv"] * convs + ["conv_dx"] * convs + ["conv_dw", "conv"] * convs
+    assert kinds == ["conv"] * convs + ["conv_dx"] * convs + ["conv_y_dw"] * convs
     of_penalty = sum(count for _, count in work)
 
     work.clear()

@@ -23,8 +23,8 @@ from .geometry import Geometry, geometry, transposed_geometry
 from .products import matmul
 
 __all__ = [
-    "Geometry", "blockwise", "conv", "conv_dw", "conv_dx", "geometry", "in_blocks", "matmul",
-    "over_samples", "transposed_geometry",
+    "Geometry", "blockwise", "conv", "conv_dw", "conv_dx", "conv_dx_dw", "conv_y_dw", "geometry",
+    "in_blocks", "matmul", "over_samples", "transposed_geometry",
 ]
 
 
@@ -58,12 +58,28 @@ def conv_dw(x, dy, geometry):
     x (N, H, W, C), dy (N, oh, ow, K) -> dw (kh, kw, C, K), a new array of x's dtype.
     Raises ValueError where the shapes, dtypes or the Geometry disagree.
     """
-    _check_images("x", x, geometry.size)
-    _check_images("dy", dy, geometry.output)
-    if len(x) != len(dy):
-        raise ValueError(f"x has {len(x)} images and dy {len(dy)}")
-    _check_same_kind(x, dy)
+    _check_both(x, dy, geometry)
     return _kernels(x).conv_dw(x, dy, geometry)
+
+
+def conv_y_dw(x, dy, w, geometry):
+    """`conv` of x with w and `conv_dw` of x with dy, faster than one by one.
+
+    x (N, H, W, C), dy (N, oh, ow, K), w (kh, kw, C, K) -> y (N, oh, ow, K), dw (kh, kw, C, K).
+    Raises ValueError where the shapes, dtypes or the Geometry disagree.
+    """
+    _check_three(x, dy, w, geometry)
+    return _kernels(x).conv_y_dw(x, dy, w, geometry)
+
+
+def conv_dx_dw(x, dy, w, geometry):
+    """`conv_dx` of dy with w and `conv_dw` of x with dy, faster than one by one.
+
+    x (N, H, W, C), dy (N, oh, ow, K), w (kh, kw, C, K) -> dx (N, H, W, C), dw (kh, kw, C, K).
+    Raises ValueError where the shapes, dtypes or the Geometry disagree.
+    """
+    _check_three(x, dy, w, geometry)
+    return _kernels(x).conv_dx_dw(x, dy, w, geometry)
 
 
 def _kernels(x):
@@ -75,6 +91,21 @@ def _check_images(name, images, size):
         raise ValueError(
             f"{name} has shape {images.shape}, the geometry wants (N, {size[0]}, {size[1]}, C)"
         )
+
+
+def _check_both(x, dy, geometry):
+    _check_images("x", x, geometry.size)
+    _check_images("dy", dy, geometry.output)
+    if len(x) != len(dy):
+        raise ValueError(f"x has {len(x)} images and dy {len(dy)}")
+    _check_same_kind(x, dy)
+
+
+def _check_three(x, dy, w, geometry):
+    _check_both(x, dy, geometry)
+    _check_weights(w, geometry, "C", x.shape[3], axis=2)
+    _check_weights(w, geometry, "K", dy.shape[3], axis=3)
+    _check_same_kind(x, w)
 
 
 def _check_weights(w, geometry, letter, channels, axis):

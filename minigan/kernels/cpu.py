@@ -30,6 +30,16 @@ def conv_dw(x, dy, geometry):
     return _path(geometry, len(x), x.shape[3], dy.shape[3]).conv_dw(x, dy, geometry)
 
 
+def conv_y_dw(x, dy, w, geometry):
+    """(conv, conv_dw) of x (N, H, W, C), dy (N, oh, ow, K), w (kh, kw, C, K)."""
+    return _path(geometry, len(x), *w.shape[2:]).conv_y_dw(x, dy, w, geometry)
+
+
+def conv_dx_dw(x, dy, w, geometry):
+    """(conv_dx, conv_dw) of x (N, H, W, C), dy (N, oh, ow, K), w (kh, kw, C, K)."""
+    return _path(geometry, len(x), *w.shape[2:]).conv_dx_dw(x, dy, w, geometry)
+
+
 def _path(geometry, n, channels, filters):
     """The module that does this convolution fastest; im2col does any, some as one plain GEMM."""
     if geometry.is_dense or geometry.is_pointwise or not minimal.applies(geometry):

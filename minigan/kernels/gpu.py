@@ -25,6 +25,16 @@ def conv_dw(x, dy, geometry):
     return _path(geometry, x.shape[3], dy.shape[3]).conv_dw(x, dy, geometry)
 
 
+def conv_y_dw(x, dy, w, geometry):
+    """(conv, conv_dw), one after the other: x (N, H, W, C), dy (N, oh, ow, K), w (kh, kw, C, K)."""
+    return conv(x, w, geometry), conv_dw(x, dy, geometry)
+
+
+def conv_dx_dw(x, dy, w, geometry):
+    """(conv_dx, conv_dw), one after the other."""
+    return conv_dx(dy, w, geometry), conv_dw(x, dy, geometry)
+
+
 def _path(geometry, channels, filters):
     wide = min(channels, filters) >= LEAST_CHANNELS
     return gpu_minimal if wide and gpu_minimal.applies(geometry) else gpu_im2col

@@ -22,14 +22,9 @@ from .products import matmul
 
 def conv(x, w, geometry):
     """x (N, H, W, C), w (kh, kw, C, K) -> y (N, oh, ow, K)."""
-    taps, filters = w.size // w.shape[3], w.shape[3]
-    w = w.reshape(taps, filters)
-    y = np.empty((len(x), *geometry.output, filters), x.dtype)
-    if geometry.is_dense or geometry.is_pointwise:
-        matmul(x.reshape(-1, taps), w, out=y.reshape(-1, filters))
-        return y
-    for i, j in _chunks(x, w, geometry):
-        matmul(_rows(x[i:j], geometry), w, out=y[i:j].reshape(-1, filters))
+    y = np.empty((len(x), *geometry.output, w.shape[3]), x.dtype)
+    for part, rows in _row_chunks(x, w.nbytes, geometry):
+        _conv(rows, w, y[part])
     return y
 
 
@@ -41,7 +36,7 @@ def conv_dx(dy, w, geometry):
     if geometry.is_dense or geometry.is_pointwise:
         matmul(dy.reshape(-1, filters), w.T, out=dx.reshape(-1, len(w)))
         return dx
-    for i, j in _chunks(dx, w, geometry):
+    for i, j in _chunks(dx, w.nbytes, geometry):
         rows = _rows_workspace(dx[i:j], geometry)
         matmul(dy[i:j].reshape(-1, filters), w.T, out=rows.reshape(-1, len(w)))
         _add_rows(rows, dx[i:j], geometry)
@@ -50,26 +45,54 @@ def conv_dx(dy, w, geometry):
 
 def conv_dw(x, dy, geometry):
     """x (N, H, W, C), dy (N, oh, ow, K) -> dw (kh, kw, C, K)."""
-    channels, filters = x.shape[3], dy.shape[3]
-    dw = np.empty((*geometry.kernel, channels, filters), x.dtype)
-    if not len(x):
-        dw.fill(0)
-    matrix = dw.reshape(-1, filters)
-    if geometry.is_dense or geometry.is_pointwise:
-        matmul(x.reshape(-1, len(matrix)).T, dy.reshape(-1, filters), out=matrix)
-        return dw
-    for i, j in _chunks(x, matrix, geometry):
-        part = matrix if i == 0 else workspace.take("im2col sum", matrix.shape, x.dtype)
-        matmul(_rows(x[i:j], geometry).T, dy[i:j].reshape(-1, filters), out=part)
-        if i > 0:
-            matrix += part
+    dw = np.zeros((*geometry.kernel, x.shape[3], dy.shape[3]), x.dtype)
+    for part, rows in _row_chunks(x, dw.nbytes, geometry):
+        _add_conv_dw(rows, dy[part], dw, part.start)
     return dw
 
 
-def _chunks(x, w, geometry):
+def conv_y_dw(x, dy, w, geometry):
+    """(conv, conv_dw), with the windows of x taken once."""
+    y, dw = np.empty(dy.shape, x.dtype), np.zeros(w.shape, x.dtype)
+    for part, rows in _row_chunks(x, w.nbytes, geometry):
+        _conv(rows, w, y[part])
+        _add_conv_dw(rows, dy[part], dw, part.start)
+    return y, dw
+
+
+def conv_dx_dw(x, dy, w, geometry):
+    """(conv_dx, conv_dw), which have nothing in common here."""
+    return conv_dx(dy, w, geometry), conv_dw(x, dy, geometry)
+
+
+def _conv(rows, w, y):
+    """y (n, oh, ow, K) = rows (n * oh * ow, kh * kw * C) @ w (kh, kw, C, K)."""
+    matmul(rows, w.reshape(rows.shape[1], -1), out=y.reshape(len(rows), -1))
+
+
+def _add_conv_dw(rows, dy, dw, before):
+    """dw (kh, kw, C, K) += rows.T @ dy (n, oh, ow, K), or = where no images came before."""
+    matrix = dw.reshape(rows.shape[1], -1)
+    part = workspace.take("im2col sum", matrix.shape, dw.dtype) if before else matrix
+    matmul(rows.T, dy.reshape(len(rows), -1), out=part)
+    if before:
+        matrix += part
+
+
+def _row_chunks(x, weight_bytes, geometry):
+    """Chunks of the images x: (their slice, their windows as rows (n * oh * ow, kh * kw * C))."""
+    if geometry.is_dense or geometry.is_pointwise:
+        kh, kw = geometry.kernel
+        yield slice(0, len(x)), x.reshape(-1, kh * kw * x.shape[3])
+        return
+    for i, j in _chunks(x, weight_bytes, geometry):
+        yield slice(i, j), _rows(x[i:j], geometry)
+
+
+def _chunks(x, weight_bytes, geometry):
     """Ranges of the images x whose rows fit in a workspace."""
     (oh, ow), (kh, kw) = geometry.output, geometry.kernel
-    return workspace.chunks(len(x), oh * ow * kh * kw * x.shape[3] * x.itemsize, w.nbytes)
+    return workspace.chunks(len(x), oh * ow * kh * kw * x.shape[3] * x.itemsize, weight_bytes)
 
 
 def _rows_workspace(x, geometry):

@@ -10,6 +10,9 @@ arXiv:1509.09308):
     conv_dx:  M = A^T dy,  U = G w,   V = M @ U.T,                   dx = B^T V
     conv_dw:  V = B x,  M = A^T dy,   U = V.T @ M,                   dw = G^T U
 
+A backward pass wants dx and dw, and both take A^T dy; that of a transposed convolution wants
+the convolution and dw, and both take B x.  So there are the pairs besides.
+
 V, U and M are lists of matrices, one a product, for a chunk of the batch; they are
 workspaces.  The sums go through groups of images, a few MB each, and the cores share out
 groups, channels, or rows and columns of the products.
@@ -38,43 +41,51 @@ def applies(geometry):
 def conv(x, w, geometry):
     """x (N, H, W, C), w (kh, kw, C, K) -> y (N, oh, ow, K)."""
     plan = _Plan(geometry, w.shape[2], w.shape[3], x.dtype)
-    y = np.empty((len(x), *geometry.output, w.shape[3]), x.dtype)
-    u = plan.transform_filter(w)
+    y, u = plan.outputs(len(x)), plan.transform_filter(w)
     for i, j in plan.chunks(len(x)):
-        v, m = plan.transform_data(x[i:j]), plan.matrices_m(j - i)
-        matmuls(v, u, m)
-        plan.transform_output(m, y[i:j])
+        plan.conv(plan.transform_data(x[i:j]), u, y[i:j])
     return y
 
 
 def conv_dx(dy, w, geometry):
     """dy (N, oh, ow, K), w (kh, kw, C, K) -> dx (N, H, W, C)."""
     plan = _Plan(geometry, w.shape[2], w.shape[3], dy.dtype)
-    dx = np.empty((len(dy), *geometry.size, w.shape[2]), dy.dtype)
-    u = plan.transform_filter(w)
+    dx, u = plan.images(len(dy)), plan.transform_filter(w)
     for i, j in plan.chunks(len(dy)):
-        m, v = plan.transform_output_adjoint(dy[i:j]), plan.matrices_v(j - i)
-        matmuls(m, [u_ab.T for u_ab in u], v)
-        plan.transform_data_adjoint(v, dx[i:j])
+        plan.conv_dx(plan.transform_output_adjoint(dy[i:j]), u, dx[i:j])
     return dx
 
 
 def conv_dw(x, dy, geometry):
     """x (N, H, W, C), dy (N, oh, ow, K) -> dw (kh, kw, C, K)."""
     plan = _Plan(geometry, x.shape[3], dy.shape[3], x.dtype)
-    dw = np.empty((*geometry.kernel, x.shape[3], dy.shape[3]), x.dtype)
-    if not len(x):
-        dw.fill(0)
-        return dw
-    u = plan.matrices_u()
+    total = None
     for i, j in plan.chunks(len(x)):
         v, m = plan.transform_data(x[i:j]), plan.transform_output_adjoint(dy[i:j])
-        part = u if i == 0 else plan.matrices_u("part of u")
-        matmuls([v_ab.T for v_ab in v], m, part)
-        if i > 0:
-            plan.add_filters(part, u)
-    plan.transform_filter_adjoint(u, dw)
-    return dw
+        total = plan.add_conv_dw(v, m, total)
+    return plan.filters_of(total)
+
+
+def conv_y_dw(x, dy, w, geometry):
+    """(conv, conv_dw), with B x taken once."""
+    plan = _Plan(geometry, x.shape[3], dy.shape[3], x.dtype)
+    y, u, total = plan.outputs(len(x)), plan.transform_filter(w), None
+    for i, j in plan.chunks(len(x)):
+        v = plan.transform_data(x[i:j])
+        plan.conv(v, u, y[i:j])
+        total = plan.add_conv_dw(v, plan.transform_output_adjoint(dy[i:j]), total)
+    return y, plan.filters_of(total)
+
+
+def conv_dx_dw(x, dy, w, geometry):
+    """(conv_dx, conv_dw), with A^T dy taken once."""
+    plan = _Plan(geometry, x.shape[3], dy.shape[3], x.dtype)
+    dx, u, total = plan.images(len(x)), plan.transform_filter(w), None
+    for i, j in plan.chunks(len(x)):
+        m = plan.transform_output_adjoint(dy[i:j])
+        plan.conv_dx(m, u, dx[i:j])
+        total = plan.add_conv_dw(plan.transform_data(x[i:j]), m, total)
+    return dx, plan.filters_of(total)
 
 
 class _Plan:
@@ -103,7 +114,45 @@ class _Plan:
         ]
         self.depths = [(da, db) for da in self.rows.depths for db in self.columns.depths]
 
-    # Workspaces
+    # The maps, between the transforms
+
+    def conv(self, v, u, y):
+        """y (n, oh, ow, K) = A (V @ U)."""
+        m = self.matrices_m(len(y))
+        matmuls(v, u, m)
+        self.transform_output(m, y)
+
+    def conv_dx(self, m, u, dx):
+        """dx (n, H, W, C) = B^T (M @ U.T)."""
+        v = self.matrices_v(len(dx))
+        matmuls(m, [u_ab.T for u_ab in u], v)
+        self.transform_data_adjoint(v, dx)
+
+    def add_conv_dw(self, v, m, total=None):
+        """total + V.T @ M, like U; total is changed, None stands for zeros."""
+        part = self.matrices_u("sum of u" if total is None else "part of u")
+        matmuls([v_ab.T for v_ab in v], m, part)
+        if total is None:
+            return part
+        self.add_filters(part, total)
+        return total
+
+    def filters_of(self, total):
+        """dw (kh, kw, C, K) = G^T total; overwrites total, None stands for zeros."""
+        dw = np.empty((*self.geometry.kernel, self.channels, self.filters), self.dtype)
+        if total is None:
+            dw.fill(0)
+        else:
+            self.transform_filter_adjoint(total, dw)
+        return dw
+
+    # Arrays and workspaces
+
+    def images(self, n):
+        return np.empty((n, *self.geometry.size, self.channels), self.dtype)
+
+    def outputs(self, n):
+        return np.empty((n, *self.geometry.output, self.filters), self.dtype)
 
     def take(self, use, shape):
         return workspace.take("minimal " + use, shape, self.dtype)

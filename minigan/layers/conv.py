@@ -14,7 +14,8 @@ The maps are linear in each argument, so the second order is the same three agai
 from .. import init
 from ..arrays import on_gpu
 from ..kernels import (
-    conv, conv_dw, conv_dx, features, geometry, gpu_pointwise, transposed_geometry,
+    conv, conv_dw, conv_dx, conv_dx_dw, conv_y_dw, features, geometry, gpu_pointwise,
+    transposed_geometry,
 )  # fmt: skip
 from .base import Layer
 from .dense import rows
@@ -93,15 +94,17 @@ class Conv2d(Convolution):
         return self.add_bias(conv(x, self.weight, self.geometry(x.shape[1:3]))), x
 
     def backward(self, dy, cache, params=True, inputs=True):
-        x, g = cache, self.geometry(cache.shape[1:3])
-        if params:
-            self.put_grads(conv_dw(x, dy, g), dy, params)
-        return conv_dx(dy, self.weight, g) if inputs else None
+        x, w, g = cache, self.weight, self.geometry(cache.shape[1:3])
+        if not params:
+            return conv_dx(dy, w, g) if inputs else None
+        dx, dw = conv_dx_dw(x, dy, w, g) if inputs else (None, conv_dw(x, dy, g))
+        self.put_grads(dw, dy, params)
+        return dx
 
     def double_backward(self, dx_bar, dy, cache):
-        g = self.geometry(cache.shape[1:3])
-        self.weight_grad += conv_dw(dx_bar, dy, g)
-        return conv(dx_bar, self.weight, g), None
+        dy_bar, dw = conv_y_dw(dx_bar, dy, self.weight, self.geometry(cache.shape[1:3]))
+        self.weight_grad += dw
+        return dy_bar, None
 
 
 class ConvTranspose2d(Convolution):
@@ -127,12 +130,15 @@ class ConvTranspose2d(Convolution):
         return self.add_bias(conv_dx(x, self.weight, self.geometry(x.shape[1:3]))), x
 
     def backward(self, dy, cache, params=True, inputs=True):
-        x, g = cache, self.geometry(cache.shape[1:3])
-        if params:
-            self.put_grads(conv_dw(dy, x, g), dy, params)
-        return conv(dy, self.weight, g) if inputs else None
+        # The adjoint's input is our dy, its output our x.
+        x, w, g = cache, self.weight, self.geometry(cache.shape[1:3])
+        if not params:
+            return conv(dy, w, g) if inputs else None
+        dx, dw = conv_y_dw(dy, x, w, g) if inputs else (None, conv_dw(dy, x, g))
+        self.put_grads(dw, dy, params)
+        return dx
 
     def double_backward(self, dx_bar, dy, cache):
-        g = self.geometry(cache.shape[1:3])
-        self.weight_grad += conv_dw(dy, dx_bar, g)
-        return conv_dx(dx_bar, self.weight, g), None
+        dy_bar, dw = conv_dx_dw(dy, dx_bar, self.weight, self.geometry(cache.shape[1:3]))
+        self.weight_grad += dw
+        return dy_bar, None
