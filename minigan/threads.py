@@ -3,15 +3,16 @@
 NumPy's element-wise operations run on one core.  Its matrix products run on all of
 them, but OpenBLAS's threads go on spinning for some 25 ms after each product, on the
 very cores that other threads of ours would use.  So minigan shares out everything
-itself: a range of images, of rows or of elements falls into one contiguous part a core,
-NumPy releases the interpreter lock, and the BLAS keeps to the thread that calls it.
+itself: a range of images, of rows or of elements falls into contiguous parts, one a
+core or more, NumPy releases the interpreter lock, and the BLAS keeps to the thread that
+calls it.
 
 That needs a hold on the BLAS's number of threads, which NumPy does not offer;
 its wheels carry OpenBLAS, whose function is found through ctypes.  With another
 BLAS the work runs in the calling thread and the BLAS uses the cores as it likes.
 
-Parts depend on the count and the number of cores alone, not on which core takes
-which, so results repeat bit for bit.  The number of cores is OpenBLAS's own:
+Parts depend on the count, the longest one allowed and the number of cores, not on which
+core takes which, so results repeat bit for bit.  The number of cores is OpenBLAS's own:
 OPENBLAS_NUM_THREADS sets it.
 """
 
@@ -32,19 +33,20 @@ SPIN_SECONDS = 0.01  # how long a worker waits for the next task before it sleep
 def parallel(work, count, elements, most=None):
     """The list of work(start, stop) over ranges that cover range(count), one range a core.
 
-    elements: how many the work goes over; few are left to the calling thread, as one range.
-    most: the longest range allowed; where that makes more ranges than cores, a core takes the
-    next one whenever it is free.
-    An exception in any range is raised here, after every range has ended.  Called from
-    within such a range, or while another thread's ranges run, it takes the ranges one
-    after the other.
+    elements: how many the work goes over; few are left to the calling thread.
+    most: the longest range allowed.  Where that makes more ranges than cores, they are a multiple
+    of the cores, and a core takes the next one whenever it is free.
+    An exception in any range is raised here, after every range has ended; after Ctrl-C no
+    other range is begun.  Called from within such a range, or while another thread's ranges
+    run, it takes the ranges one after the other.
     """
     with _blas.single_threaded() as cores:
-        pieces = min(cores, count) if elements > FEW else min(1, count)
-        if most:
-            pieces = max(pieces, -(-count // most))
+        pieces = -(-count // most) if most else min(1, count)
+        if elements > FEW:
+            pieces = min(count, -(-pieces // cores) * cores)
         ranges = [(i * count // pieces, (i + 1) * count // pieces) for i in range(pieces)]
-        if elements <= FEW or pieces < 2 or not _one_at_a_time.acquire(blocking=False):
+        alone = cores < 2 or elements <= FEW or pieces < 2
+        if alone or not _one_at_a_time.acquire(blocking=False):
             return [work(*each) for each in ranges]
         try:
             return _team(cores).share_out(work, ranges)
@@ -52,10 +54,10 @@ def parallel(work, count, elements, most=None):
             _one_at_a_time.release()
 
 
-def cores():
+def core_count():
     """How many cores `parallel` shares out over."""
-    with _blas.single_threaded() as count:
-        return count
+    with _blas.single_threaded() as cores:
+        return cores
 
 
 class _Team:
@@ -77,17 +79,21 @@ class _Team:
     def share_out(self, work, ranges):
         """The list of work(*each) for each of the ranges."""
         results, errors = [None] * len(ranges), {}
-        turns = iter(range(len(ranges)))  # next() is one step of the interpreter: no lock
+        turns = collections.deque(range(len(ranges)))
 
         def take_turns():
-            for i in turns:
+            while True:
+                try:
+                    i = turns.popleft()
+                except IndexError:
+                    return
                 try:
                     results[i] = work(*ranges[i])
                 except Exception as error:
                     errors[i] = error
-                except BaseException as error:  # Ctrl-C: do not begin another
-                    errors[i] = error
-                    collections.deque(turns, maxlen=0)
+                except BaseException as error:  # Ctrl-C: before all others, and none is begun
+                    errors[-1] = error
+                    turns.clear()
 
         before = _affinity()
         _set_affinity(self.homes[0])
@@ -99,7 +105,7 @@ class _Team:
                     begun.append(worker)
                 take_turns()
             finally:
-                collections.deque(turns, maxlen=0)
+                turns.clear()
                 for worker in begun:
                     worker.end()
                     ended += 1
@@ -109,8 +115,11 @@ class _Team:
             _set_affinity(before)
             self.calls += 1
             self.watching.set()
-        if errors:
-            raise errors[min(errors)]
+        try:
+            if errors:
+                raise errors[min(errors)]
+        finally:
+            errors.clear()  # whose tracebacks hold this frame, and with it the errors
         return results
 
     def _watch(self):
@@ -141,7 +150,7 @@ class _Worker:
         _start_thread(self._loop, f"minigan-{index}", home)
 
     def begin(self, task):
-        """Let it call task(), which is to raise nothing, as with the caller's np.errstate."""
+        """Let it call task() in a copy of the caller's context, which has its np.errstate."""
         self._orders.append((contextvars.copy_context().run, task))
         (self._awake if self._parked else self._begun).release()
         self._parked = False
@@ -166,9 +175,11 @@ class _Worker:
                 self._awake.acquire()
                 order = self._orders.popleft()
             run, task = order
-            run(task)
-            del run, task, order  # which hold large arrays
-            self._ended.release()
+            try:
+                run(task)
+            finally:
+                del run, task, order  # which hold large arrays
+                self._ended.release()
 
 
 class _SpinLock:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from helpers import FixedCores
 
+import minigan as mg
 from minigan import kernels, threads
 from minigan.kernels import cpu, filtering, geometry, im2col, minimal, reference, workspace
 
@@ -73,7 +74,8 @@ def test_every_path_agrees_with_the_reference():
 def test_pairs_are_the_two_one_by_one():
     for seed, g in enumerate(geometries()):
         x, w, dy = random_triple(seed, g)
-        y, dx, dw = reference.conv(x, w, g), reference.conv_dx(dy, w, g), reference.conv_dw(x, dy, g)
+        y, dx = reference.conv(x, w, g), reference.conv_dx(dy, w, g)
+        dw = reference.conv_dw(x, dy, g)
         for path in (*paths(g), kernels):
             for name, wanted in (("conv_y_dw", (y, dw)), ("conv_dx_dw", (dx, dw))):
                 for value, one in zip(getattr(path, name)(x, dy, w, g), wanted, strict=True):
@@ -162,6 +164,11 @@ def test_results_do_not_depend_on_memory_layout(kernel, padding):
             smooth = getattr(path, name)(*((x, w, dy)[i] for i in (a, b)), g)
             result = getattr(path, name)(rough[a], rough[b], g)
             np.testing.assert_allclose(result, smooth, rtol=0, atol=1e-12)
+        for name in ("conv_y_dw", "conv_dx_dw"):
+            smooth = getattr(path, name)(x, dy, w, g)
+            result = getattr(path, name)(rough[0], rough[2], rough[1], g)
+            for a, b in zip(result, smooth, strict=True):
+                np.testing.assert_allclose(a, b, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("path", [im2col, minimal])
@@ -251,6 +258,22 @@ def test_an_empty_batch():
         assert not path.conv_dw(x[:0], dy[:0], g).any()
         y, dw = path.conv_y_dw(x[:0], dy[:0], w, g)
         assert y.shape == (0, 4, 4, 3) and not dw.any()
+        dx, dw = path.conv_dx_dw(x[:0], dy[:0], w, g)
+        assert dx.shape == (0, 8, 8, 2) and not dw.any()
+    for g in (geometry(8, 8, 1, "valid"), geometry(8, 1)):  # one plain product
+        x, w, dy = random_triple(6, g, n=1, channels=2, filters=3)
+        assert im2col.conv(x[:0], w, g).shape == (0, *g.output, 3)
+        assert im2col.conv_dx_dw(x[:0], dy[:0], w, g)[0].shape == (0, 8, 8, 2)
+        assert not im2col.conv_y_dw(x[:0], dy[:0], w, g)[1].any()
+
+
+@pytest.mark.parametrize("layer", [mg.Conv2d, mg.ConvTranspose2d])
+def test_the_gradients_of_an_empty_batch_are_zero(layer):
+    net = mg.Sequential([layer(2, 3, 4, stride=2)], dtype="float64")
+    y, cache = net.forward(np.zeros((0, 8, 8, 2)))
+    net.grads[...] = 1
+    assert net.backward(y, cache, params="set").shape == (0, 8, 8, 2)
+    assert not net.grads.any()
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from helpers import FixedCores
 
+import minigan as mg
 from minigan import threads
 from minigan.kernels import blocks, features, products
 
@@ -73,6 +74,47 @@ class TestFeatures:
         dx = features.gradient(dy, x, mean, scale, gamma, dbeta, dgamma)
         expected = scale * gamma * (g - dbeta / n - h * dgamma / n)
         assert_close(dx, expected, dtype, scale=10)
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 7, 6), (4, 2, 2, 64), (1, 1), (7, 1500), (0, 4, 4, 3)])
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("block", [100, blocks.BLOCK])
+def test_biases(shape, dtype, block, monkeypatch):
+    monkeypatch.setattr(features, "BLOCK", block)
+    x, bias = normal(*shape, dtype=dtype), normal(shape[-1], dtype=dtype)
+    y = x.copy()
+    features.add(y, bias)
+    np.testing.assert_array_equal(y, x + bias)
+    axes = tuple(range(x.ndim - 1))
+    total = features.total(x)
+    assert total.dtype == x.dtype
+    assert_close(total, x.astype("float64").sum(axis=axes), dtype, scale=100)
+    assert_close(features.total(as_laid_out(x, "slice")), total, dtype, scale=100)
+
+
+def test_a_bias_is_not_added_to_a_copy():
+    with pytest.raises(ValueError, match="not contiguous"):
+        features.add(np.zeros((4, 6))[:, ::2], np.ones(3))
+
+
+def test_samples_are_shared_out():
+    """Up-sampling and joining, whose arrays are too small for it elsewhere in the tests."""
+    x, code, dy = normal(7, 2, 3, 4), normal(7, 5), normal(7, 4, 6, 4)
+    up = mg.UpSample2d()
+    np.testing.assert_array_equal(up.forward(x)[0], x.repeat(2, axis=1).repeat(2, axis=2))
+    sums = dy.reshape(7, 2, 2, 3, 2, 4).sum(axis=(2, 4))
+    assert_close(up.backward(dy, None), sums, "float64")
+    joined = mg.condition.join(x, code)
+    np.testing.assert_array_equal(joined[..., :4], x)
+    np.testing.assert_array_equal(joined[..., 4:], np.broadcast_to(code[:, None, None], (7, 2, 3, 5)))
+
+
+def test_numpys_buffer_comes_back():
+    before = np.getbufsize()
+    with pytest.raises(ArithmeticError), blocks.unbuffered():
+        assert np.getbufsize() < before
+        raise ArithmeticError
+    assert np.getbufsize() == before
 
 
 @pytest.mark.parametrize("channels", CHANNELS)

@@ -1,10 +1,12 @@
 """Sharing work out over the cores: every range once, in order, and nothing left behind."""
 
+import gc
 import os
 import signal
 import subprocess
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -40,8 +42,10 @@ def test_no_range_is_longer_than_allowed(count, most, elements):
     ranges = threads.parallel(bounds, count, elements, most)
     assert [i for start, stop in ranges for i in range(start, stop)] == list(range(count))
     assert all(0 < stop - start <= most for start, stop in ranges)
-    one_each = min(count, CORES if elements > threads.FEW else 1)
-    assert len(ranges) == max(one_each, -(-count // most))
+    wanted = -(-count // most)
+    if elements > threads.FEW:
+        wanted = min(count, -(-wanted // CORES) * CORES)
+    assert len(ranges) == wanted
 
 
 def test_a_core_that_is_free_takes_the_next_range():
@@ -133,6 +137,45 @@ def test_errstate_reaches_the_workers():
 
     with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
         threads.parallel(divide, CORES, LARGE)
+
+
+def test_an_interrupt_comes_before_other_errors_and_ends_the_turns():
+    begun = []
+
+    def work(start, stop):
+        begun.append(start)
+        time.sleep(0.01)
+        if start == 0:
+            raise ArithmeticError
+        if start == 5:
+            raise KeyboardInterrupt
+        return start
+
+    with pytest.raises(KeyboardInterrupt):
+        threads.parallel(work, 300, LARGE, most=1)
+    assert len(begun) < 100
+    assert threads.parallel(lambda start, stop: start, 7, LARGE, most=1) == list(range(7))
+
+
+def test_an_error_lets_go_of_what_was_at_work():
+    """Also without the garbage collector: a batch too large must be gone when a smaller is tried."""
+    class Large:
+        pass
+
+    held = Large()
+    gone = weakref.ref(held)
+
+    def fail(start, stop, held=held):
+        raise MemoryError
+
+    gc.disable()
+    try:
+        with pytest.raises(MemoryError) as caught:
+            threads.parallel(fail, CORES, LARGE)
+        del caught, fail, held
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no such thing here")

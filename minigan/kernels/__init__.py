@@ -10,7 +10,7 @@ in x and in w, so that for every dy
     <conv(x, w), dy> = <x, conv_dx(dy, w)> = <w, conv_dw(x, dy)>.
 
 A transposed convolution is `conv_dx`; the derivative of any of the three is made
-of the other two.  Arrays are channels last, float32 or float64, NumPy or CuPy;
+of the other two.  `conv_y_dw` and `conv_dx_dw` are two of them at once.  Arrays are channels last, float32 or float64, NumPy or CuPy;
 `Geometry` holds the sizes.  `reference` is the same sum in plain loops.
 """
 
@@ -63,7 +63,7 @@ def conv_dw(x, dy, geometry):
 
 
 def conv_y_dw(x, dy, w, geometry):
-    """`conv` of x with w and `conv_dw` of x with dy, faster than one by one.
+    """`conv` of x with w and `conv_dw` of x with dy; what both need is made once where it can be.
 
     x (N, H, W, C), dy (N, oh, ow, K), w (kh, kw, C, K) -> y (N, oh, ow, K), dw (kh, kw, C, K).
     Raises ValueError where the shapes, dtypes or the Geometry disagree.
@@ -73,7 +73,7 @@ def conv_y_dw(x, dy, w, geometry):
 
 
 def conv_dx_dw(x, dy, w, geometry):
-    """`conv_dx` of dy with w and `conv_dw` of x with dy, faster than one by one.
+    """`conv_dx` of dy with w and `conv_dw` of x with dy; what both need is made once, as above.
 
     x (N, H, W, C), dy (N, oh, ow, K), w (kh, kw, C, K) -> dx (N, H, W, C), dw (kh, kw, C, K).
     Raises ValueError where the shapes, dtypes or the Geometry disagree.

@@ -2,7 +2,8 @@
 
 In one pass over whole arrays every line of a formula would fetch its operands from
 memory again.  A block's operands stay in the cache from one line to the next, and the
-cores share out the blocks.
+cores share out the blocks.  Besides, what other elementwise work needs: samples shared out,
+and rows worked on where they lie.
 """
 
 import contextlib

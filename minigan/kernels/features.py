@@ -33,7 +33,7 @@ def moments(x):
     channels = x.shape[-1]
     n = x.size // channels
     (rows,) = _wide(x)
-    mean = (_sums(rows, lambda block: (block,), channels)[0] / n).astype(x.dtype)
+    mean = (_sums(rows, _itself, channels)[0] / n).astype(x.dtype)
     wide_mean = _repeat(mean, rows)
 
     def squares(block):
@@ -95,7 +95,9 @@ def gradient(dy, x, mean, scale, gamma, dbeta, dgamma):
 
 
 def add(y, vector):
-    """y += vector, for y (..., C), contiguous, and a vector (C,)."""
+    """y += vector, for y (..., C) and a vector (C,).  Raises ValueError unless y is contiguous."""
+    if not y.flags.c_contiguous:
+        raise ValueError("y is not contiguous")
     (rows,) = _wide(y)
     wide_vector = _repeat(vector, rows)
 
@@ -108,8 +110,14 @@ def add(y, vector):
 
 def total(x):
     """The sum (C,) over all rows of x (..., C), of x's dtype."""
+    if not x.size:
+        return np.zeros(x.shape[-1], x.dtype)
     (rows,) = _wide(x)
-    return _sums(rows, lambda block: (block,), x.shape[-1])[0].astype(x.dtype)
+    return _sums(rows, _itself, x.shape[-1])[0].astype(x.dtype)
+
+
+def _itself(block):
+    return (block,)
 
 
 def _wide(*arrays):

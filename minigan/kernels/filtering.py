@@ -47,6 +47,7 @@ class Phase:
 
     @property
     def pixels(self):
+        """Its part of a block of `stride` pixels."""
         return slice(self.first, self.first + self.width)
 
 
@@ -58,8 +59,8 @@ class Filtering:
     phases: disjoint, together all the taps
 
     Names in the methods: T tiles, one every outputs * stride pixels; `depths[a]` = Da, the
-    widths of the phases in product a together.  Pixels come in cells of `stride`, of which tile t
-    has some from t * outputs on, all tiles `cells(T)`; there may be more, R.
+    widths of the phases in product a together.  d holds R blocks of `stride` pixels: tile t reads
+    blocks from t * outputs on, T tiles read the first `cells(T)`, and at most one more follows.
     """
 
     taps: int
@@ -77,12 +78,14 @@ class Filtering:
 
     @cached_property
     def depths(self):
+        """Da for each product a."""
         return [
             sum(phase.width for phase in self.phases if a in phase.products)
             for a in range(self.products)
         ]
 
     def cells(self, tiles):
+        """How many blocks of `stride` pixels so many tiles read."""
         return (tiles - 1) * self.outputs + max(len(phase.data[0]) for phase in self.phases)
 
     def transform_data(self, a, d, v):
@@ -91,7 +94,7 @@ class Filtering:
         for phase, row, part in self._parts[a]:
             signs = phase.data[row]
             cells = [
-                sign and d[i : i + reach : self.outputs, phase.pixels]
+                d[i : i + reach : self.outputs, phase.pixels] if sign else None
                 for i, sign in enumerate(signs)
             ]
             combine(v[:, part], signs, cells)

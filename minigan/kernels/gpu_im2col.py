@@ -66,7 +66,7 @@ def _chunks(x, geometry):
     """Ranges of the images x (N, H, W, C) whose windows, or pixels, fit in a chunk."""
     (oh, ow), (kh, kw) = geometry.output, geometry.kernel
     elements = max(oh * ow * kh * kw, geometry.size[0] * geometry.size[1]) * x.shape[3]
-    return cut(0, len(x), CHUNK_BYTES, elements * x.dtype.itemsize)
+    return cut(len(x), CHUNK_BYTES, elements * x.dtype.itemsize)
 
 
 def _windows(xp, x, geometry):

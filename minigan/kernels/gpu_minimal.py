@@ -78,7 +78,7 @@ class _Plan:
     def chunks(self, count):
         """Ranges of the images whose V and M fit in a chunk."""
         numbers = 9 * self.tiles[0] * self.tiles[1] * (4 * self.channels + self.filters_count)
-        return cut(0, count, CHUNK_BYTES, numbers * self.dtype.itemsize)
+        return cut(count, CHUNK_BYTES, numbers * self.dtype.itemsize)
 
     def empty_u(self):
         return self.xp.empty((9, 4 * self.channels, self.filters_count), self.dtype)

@@ -16,6 +16,7 @@ that covers the whole input), there is nothing to copy.  Source: Chellapilla, Pu
 
 import numpy as np
 
+from ..threads import core_count
 from . import workspace
 from .products import matmul
 
@@ -67,14 +68,14 @@ def conv_dx_dw(x, dy, w, geometry):
 
 def _conv(rows, w, y):
     """y (n, oh, ow, K) = rows (n * oh * ow, kh * kw * C) @ w (kh, kw, C, K)."""
-    matmul(rows, w.reshape(rows.shape[1], -1), out=y.reshape(len(rows), -1))
+    matmul(rows, w.reshape(rows.shape[1], -1), out=y.reshape(-1, y.shape[-1]))
 
 
 def _add_conv_dw(rows, dy, dw, before):
     """dw (kh, kw, C, K) += rows.T @ dy (n, oh, ow, K), or = where no images came before."""
     matrix = dw.reshape(rows.shape[1], -1)
     part = workspace.take("im2col sum", matrix.shape, dw.dtype) if before else matrix
-    matmul(rows.T, dy.reshape(len(rows), -1), out=part)
+    matmul(rows.T, dy.reshape(-1, dy.shape[-1]), out=part)
     if before:
         matrix += part
 
@@ -83,7 +84,8 @@ def _row_chunks(x, weight_bytes, geometry):
     """Chunks of the images x: (their slice, their windows as rows (n * oh * ow, kh * kw * C))."""
     if geometry.is_dense or geometry.is_pointwise:
         kh, kw = geometry.kernel
-        yield slice(0, len(x)), x.reshape(-1, kh * kw * x.shape[3])
+        if len(x):
+            yield slice(0, len(x)), x.reshape(-1, kh * kw * x.shape[3])
         return
     for i, j in _chunks(x, weight_bytes, geometry):
         yield slice(i, j), _rows(x[i:j], geometry)
@@ -111,7 +113,7 @@ def _rows(x, geometry):
         inside[...] = x[i:j]
         rows[i:j] = _windows(padded, geometry)
 
-    workspace.over_images(work, len(x), x[0].nbytes)
+    workspace.over_images(work, len(x), x[0].nbytes, core_count())
     return rows.reshape(-1, rows[0, 0, 0].size)
 
 
@@ -133,7 +135,7 @@ def _add_rows(rows, dx, geometry):
                 windows[:, :, :, row, taps] += together
         dx[i:j] = inside
 
-    workspace.over_images(work, len(dx), dx[0].nbytes)
+    workspace.over_images(work, len(dx), dx[0].nbytes, core_count())
 
 
 def _windows(padded, geometry):

@@ -18,15 +18,16 @@ workspaces.  The sums go through groups of images, a few MB each, and the cores 
 groups, channels, or rows and columns of the products.
 
 Within a group the images lie innermost, pixel by pixel: (rows, columns, n, ...), with the
-pixels of a stride's size in one cell.  Every sum is then over long contiguous rows, which
-NumPy adds three times as fast as the short ones of a single image.
+pixels of a stride's size in one cell.  Sums are then over long contiguous rows (for 5x5, whose
+phases are narrower than a cell, over shorter ones), which NumPy adds three times as fast as the
+short ones of a single image.
 """
 
 import math
 
 import numpy as np
 
-from ..threads import parallel
+from ..threads import core_count, parallel
 from . import workspace
 from .blocks import unbuffered
 from .filtering import FILTERINGS
@@ -41,7 +42,7 @@ def applies(geometry):
 def conv(x, w, geometry):
     """x (N, H, W, C), w (kh, kw, C, K) -> y (N, oh, ow, K)."""
     plan = _Plan(geometry, w.shape[2], w.shape[3], x.dtype)
-    y, u = plan.outputs(len(x)), plan.transform_filter(w)
+    y, u = plan.empty_outputs(len(x)), plan.transform_filter(w)
     for i, j in plan.chunks(len(x)):
         plan.conv(plan.transform_data(x[i:j]), u, y[i:j])
     return y
@@ -50,7 +51,7 @@ def conv(x, w, geometry):
 def conv_dx(dy, w, geometry):
     """dy (N, oh, ow, K), w (kh, kw, C, K) -> dx (N, H, W, C)."""
     plan = _Plan(geometry, w.shape[2], w.shape[3], dy.dtype)
-    dx, u = plan.images(len(dy)), plan.transform_filter(w)
+    dx, u = plan.empty_images(len(dy)), plan.transform_filter(w)
     for i, j in plan.chunks(len(dy)):
         plan.conv_dx(plan.transform_output_adjoint(dy[i:j]), u, dx[i:j])
     return dx
@@ -69,7 +70,7 @@ def conv_dw(x, dy, geometry):
 def conv_y_dw(x, dy, w, geometry):
     """(conv, conv_dw), with B x taken once."""
     plan = _Plan(geometry, x.shape[3], dy.shape[3], x.dtype)
-    y, u, total = plan.outputs(len(x)), plan.transform_filter(w), None
+    y, u, total = plan.empty_outputs(len(x)), plan.transform_filter(w), None
     for i, j in plan.chunks(len(x)):
         v = plan.transform_data(x[i:j])
         plan.conv(v, u, y[i:j])
@@ -80,7 +81,7 @@ def conv_y_dw(x, dy, w, geometry):
 def conv_dx_dw(x, dy, w, geometry):
     """(conv_dx, conv_dw), with A^T dy taken once."""
     plan = _Plan(geometry, x.shape[3], dy.shape[3], x.dtype)
-    dx, u, total = plan.images(len(x)), plan.transform_filter(w), None
+    dx, u, total = plan.empty_images(len(x)), plan.transform_filter(w), None
     for i, j in plan.chunks(len(x)):
         m = plan.transform_output_adjoint(dy[i:j])
         plan.conv_dx(m, u, dx[i:j])
@@ -112,6 +113,7 @@ class _Plan:
                 (self.rows, self.columns), self.tiles, geometry.padding, geometry.size, strict=True
             )
         ]
+        self.cores = core_count()  # once: V and M must be cut into the same groups
         self.depths = [(da, db) for da in self.rows.depths for db in self.columns.depths]
 
     # The maps, between the transforms
@@ -128,7 +130,7 @@ class _Plan:
         matmuls(m, [u_ab.T for u_ab in u], v)
         self.transform_data_adjoint(v, dx)
 
-    def add_conv_dw(self, v, m, total=None):
+    def add_conv_dw(self, v, m, total):
         """total + V.T @ M, like U; total is changed, None stands for zeros."""
         part = self.matrices_u("sum of u" if total is None else "part of u")
         matmuls([v_ab.T for v_ab in v], m, part)
@@ -148,10 +150,10 @@ class _Plan:
 
     # Arrays and workspaces
 
-    def images(self, n):
+    def empty_images(self, n):
         return np.empty((n, *self.geometry.size, self.channels), self.dtype)
 
-    def outputs(self, n):
+    def empty_outputs(self, n):
         return np.empty((n, *self.geometry.output, self.filters), self.dtype)
 
     def take(self, use, shape):
@@ -196,10 +198,10 @@ class _Plan:
             with unbuffered():
                 transform([each[i * tiles : j * tiles] for each in matrices], images[i:j])
 
-        workspace.over_images(work, len(images), self._image_bytes())
+        workspace.over_images(work, len(images), self._image_bytes(), self.cores)
 
     def _image_bytes(self):
-        """The larger of an image's cells and outputs; V and M must be cut into the same groups."""
+        """The larger of an image's cells and outputs: V and M must be cut into the same groups."""
         cells = math.prod(self._cells_shape(1)), math.prod(self._outputs_shape(1))
         return max(cells) * self.dtype.itemsize
 

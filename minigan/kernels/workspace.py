@@ -4,8 +4,8 @@ A fast convolution wants room for rearranged copies of its input.  Taking that
 room anew each time would cost page faults and cache misses, so every thread
 keeps one flat buffer per use (a short name) and dtype, and hands out views of
 it.  A convolution works through its images in chunks of `CHUNK_BYTES` of
-matrices, so the buffers grow with one chunk and one weight array, never with
-the batch.  Within a chunk, a thread moves groups of images of `GROUP_BYTES`.
+matrices, so the buffers grow with one chunk and up to three weight arrays,
+never with the batch.  Within a chunk, a thread moves groups of images of `GROUP_BYTES`.
 """
 
 import math
@@ -13,11 +13,11 @@ import threading
 
 import numpy as np
 
-from ..threads import cores, parallel
+from ..threads import FEW, parallel
 
 # A chunk: large enough for efficient GEMMs, small enough for a last-level cache.
 CHUNK_BYTES = 64 * 2**20
-# A group: several passes over it find it in a core's own cache.
+# A group: smaller ones wait too often for the interpreter lock.
 GROUP_BYTES = 2**22
 
 _buffers = {}  # thread -> (use, dtype) -> flat array
@@ -54,28 +54,28 @@ def chunks(count, bytes_each, bytes_once=0):
     length: weights.  Where these are large, chunks are larger, to go over them less often.
     The cuts depend on sizes alone, so sums over chunks come out the same in every run.
     """
-    return cut(0, count, max(CHUNK_BYTES, 2 * bytes_once), bytes_each)
+    return cut(count, max(CHUNK_BYTES, 2 * bytes_once), bytes_each)
 
 
-def over_images(work, count, bytes_each):
-    """work(i, j) for groups of range(count), an image each, of at most GROUP_BYTES, by all cores.
+def over_images(work, count, bytes_each, cores):
+    """work(i, j) for groups of range(count), an image each, of about GROUP_BYTES, by all cores.
 
-    Each core has equally many groups to do, unless one is held up.
+    cores: how many; each has equally many groups to do, unless one is held up.
     """
-    a_core = -(-count * bytes_each // (GROUP_BYTES * cores()))
-    groups = min(count, max(1, a_core) * cores())
+    elements = count * bytes_each // 4  # of float32
+    groups = -(-count * bytes_each // GROUP_BYTES)
+    if elements > FEW:
+        groups = min(count, -(-groups // cores) * cores)
 
-    def one_by_one(start, stop):
-        for group in range(start, stop):
-            work(group * count // groups, (group + 1) * count // groups)
+    def one(group, _):
+        work(group * count // groups, (group + 1) * count // groups)
 
-    parallel(one_by_one, groups, count * bytes_each // 4, most=1)
+    parallel(one, groups, elements, most=1)
 
 
-def cut(start, stop, most_bytes, bytes_each):
-    """Cut range(start, stop) into ranges of even length, within most_bytes each."""
+def cut(count, most_bytes, bytes_each):
+    """Cut range(count) into ranges of even length, within most_bytes each."""
     most = max(1, most_bytes // max(1, bytes_each))
-    count = stop - start
     pieces = -(-count // most)
     for i in range(pieces):
-        yield start + i * count // pieces, start + (i + 1) * count // pieces
+        yield i * count // pieces, (i + 1) * count // pieces

@@ -8,7 +8,8 @@ conv_dw(x, dy) (see `minigan.kernels`), every pass of both layers is one of the 
     dx               conv_dx(dy, w)      conv(dy, w)
     dw               conv_dw(x, dy)      conv_dw(dy, x)
 
-The maps are linear in each argument, so the second order is the same three again.
+The maps are linear in each argument, so the second order is the same three again.  Two that are
+wanted together are taken as a pair, which does once what they have in common.
 """
 
 from .. import init
