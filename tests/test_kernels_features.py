@@ -106,7 +106,8 @@ def test_samples_are_shared_out():
     assert_close(up.backward(dy, None), sums, "float64")
     joined = mg.condition.join(x, code)
     np.testing.assert_array_equal(joined[..., :4], x)
-    np.testing.assert_array_equal(joined[..., 4:], np.broadcast_to(code[:, None, None], (7, 2, 3, 5)))
+    planes = np.broadcast_to(code[:, None, None], (7, 2, 3, 5))
+    np.testing.assert_array_equal(joined[..., 4:], planes)
 
 
 def test_numpys_buffer_comes_back():

@@ -158,7 +158,8 @@ def test_an_interrupt_comes_before_other_errors_and_ends_the_turns():
 
 
 def test_an_error_lets_go_of_what_was_at_work():
-    """Also without the garbage collector: a batch too large must be gone when a smaller is tried."""
+    """Also without the garbage collector: a batch too large is gone when a smaller is tried."""
+
     class Large:
         pass
 

@@ -10,8 +10,9 @@ in x and in w, so that for every dy
     <conv(x, w), dy> = <x, conv_dx(dy, w)> = <w, conv_dw(x, dy)>.
 
 A transposed convolution is `conv_dx`; the derivative of any of the three is made
-of the other two.  `conv_y_dw` and `conv_dx_dw` are two of them at once.  Arrays are channels last, float32 or float64, NumPy or CuPy;
-`Geometry` holds the sizes.  `reference` is the same sum in plain loops.
+of the other two.  `conv_y_dw` and `conv_dx_dw` are two of them at once.  Arrays are
+channels last, float32 or float64, NumPy or CuPy; `Geometry` holds the sizes.
+`reference` is the same sum in plain loops.
 """
 
 import numpy as np

@@ -10,7 +10,7 @@ import contextlib
 
 import numpy as np
 
-from ..arrays import get_array_module
+from ..arrays import get_array_module, on_gpu
 from ..threads import parallel
 
 BLOCK = 2**17  # elements: half a MB of float32; smaller ones cost more in Python than they gain
@@ -48,10 +48,10 @@ def over_samples(work, x):
 
     On a GPU, work(0, N).
     """
-    if isinstance(x, np.ndarray):
-        parallel(work, len(x), x.size)
-    else:
+    if on_gpu(x):
         work(0, len(x))
+    else:
+        parallel(work, len(x), x.size)
 
 
 @contextlib.contextmanager

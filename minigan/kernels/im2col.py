@@ -7,7 +7,7 @@ columns) and the convolution is a GEMM with the weights, (kh * kw * C, K):
     conv_dx:  dx   = rows_adjoint(dy @ w.T)     each window added back where it came from
     conv_dw:  dw   = rows(x).T @ dy
 
-A window is kh pieces of memory, each kw pixels: `rows` copies them, and `rows_adjoint`
+A window is kh pieces of memory, each kw pixels: `_rows` copies them, and `_add_rows`
 adds them, as many pixels at a time as no two windows share.  The matrix is
 kh * kw / stride**2 times the input; it is made for a chunk of the batch at a time, in a
 workspace.  Where the windows are the input itself, unrepeated (1x1 kernels, or a kernel
