@@ -261,7 +261,8 @@ def _openblas_functions():
     """OpenBLAS's (get, set) of the number of threads, or (None, None)."""
     extension = sys.modules.get("numpy._core._multiarray_umath")
     try:
-        library = ctypes.CDLL(extension.__file__)  # finds symbols of what it links to as well
+        # Finds symbols of what it links to as well; calls keep the interpreter lock, being short.
+        library = ctypes.PyDLL(extension.__file__)
     except (AttributeError, OSError):
         return None, None
     for name in (

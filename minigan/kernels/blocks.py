@@ -13,7 +13,7 @@ import numpy as np
 from ..arrays import get_array_module, on_gpu
 from ..threads import parallel
 
-BLOCK = 2**17  # elements: half a MB of float32; smaller ones cost more in Python than they gain
+BLOCK = 2**18  # elements: a MB of float32; smaller ones cost more in Python than they gain
 
 
 def blockwise(formula, *arrays):

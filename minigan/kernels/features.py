@@ -23,9 +23,10 @@ import math
 import numpy as np
 
 from ..threads import parallel
-from .blocks import BLOCK, unbuffered
+from .blocks import unbuffered
 
 WIDE = 1024  # elements of a joined row, at most
+BLOCK = 2**19  # elements: 2 MB of float32; sums of smaller blocks wait longer than they work
 
 
 def moments(x):
