@@ -23,6 +23,7 @@ their adjoints.  Each works along the leading axes of its arrays, whatever follo
 
 from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import groupby
 
 import numpy as np
 
@@ -83,6 +84,11 @@ class Filtering:
             sum(phase.width for phase in self.phases if a in phase.products)
             for a in range(self.products)
         ]
+
+    @cached_property
+    def stacks(self):
+        """The products in lists of those that follow one another and have one depth."""
+        return [list(same) for _, same in groupby(range(self.products), self.depths.__getitem__)]
 
     def cells(self, tiles):
         """How many blocks of `stride` pixels so many tiles read."""

@@ -13,9 +13,10 @@ arXiv:1509.09308):
 A backward pass wants dx and dw, and both take A^T dy; that of a transposed convolution wants
 the convolution and dw, and both take B x.  So there are the pairs besides.
 
-V, U and M are lists of matrices, one a product, for a chunk of the batch; they are
-workspaces.  The sums go through groups of images, a few MB each, and the cores share out
-groups, channels, or rows and columns of the products.
+V, U and M hold a matrix a product, for a chunk of the batch, and are workspaces.  Matrices of
+one size lie together as a stack, and a sum is over a whole stack.  The sums go through groups of
+images, a few MB each, and the cores share out groups, channels, or rows and columns of the
+products.
 
 Within a group the images lie innermost, pixel by pixel: (rows, columns, n, ...), with the
 pixels of a stride's size in one cell.  Sums are then over long contiguous rows (for 5x5, whose
@@ -23,6 +24,7 @@ phases are narrower than a cell, over shorter ones), which NumPy adds three time
 short ones of a single image.
 """
 
+import itertools
 import math
 
 import numpy as np
@@ -94,8 +96,11 @@ class _Plan:
 
     T x S tiles an image; Da rows and Db columns of a cell's pixels take part in the
     product (a, b), so V_ab is (T * S * n, Da * Db * C) for a group of n images, U_ab
-    (Da * Db * C, K) and M_ab (T * S * n, K).  A Filtering works along the leading axes of its
-    arrays, so the transforms hand it views with the rows' or the columns' axes in front.
+    (Da * Db * C, K) and M_ab (T * S * n, K).  V, U and M are lists of arrays (L, ...), one for
+    each stack of L row products (see `Filtering.stacks`) and each b.
+
+    A Filtering works along the leading axes of its arrays, so the transforms hand it views with
+    the rows' or the columns' axes in front.
     """
 
     def __init__(self, geometry, channels, filters, dtype):
@@ -114,26 +119,30 @@ class _Plan:
             )
         ]
         self.cores = core_count()  # once: V and M must be cut into the same groups
-        self.depths = [(da, db) for da in self.rows.depths for db in self.columns.depths]
+        self.depths = [  # (L, Da * Db) of each array of V, U or M
+            (len(stack), self._row_depth(stack) * db)
+            for stack in self.rows.stacks
+            for db in self.columns.depths
+        ]
 
     # The maps, between the transforms
 
     def conv(self, v, u, y):
         """y (n, oh, ow, K) = A (V @ U)."""
-        m = self.matrices_m(len(y))
-        matmuls(v, u, m)
+        m = self.arrays_m(len(y))
+        matmuls(_matrices(v), _matrices(u), _matrices(m))
         self.transform_output(m, y)
 
     def conv_dx(self, m, u, dx):
         """dx (n, H, W, C) = B^T (M @ U.T)."""
-        v = self.matrices_v(len(dx))
-        matmuls(m, [u_ab.T for u_ab in u], v)
+        v = self.arrays_v(len(dx))
+        matmuls(_matrices(m), [u_ab.T for u_ab in _matrices(u)], _matrices(v))
         self.transform_data_adjoint(v, dx)
 
     def add_conv_dw(self, v, m, total):
         """total + V.T @ M, like U; total is changed, None stands for zeros."""
-        part = self.matrices_u("sum of u" if total is None else "part of u")
-        matmuls([v_ab.T for v_ab in v], m, part)
+        part = self.arrays_u("sum of u" if total is None else "part of u")
+        matmuls([v_ab.T for v_ab in _matrices(v)], _matrices(m), _matrices(part))
         if total is None:
             return part
         self.add_filters(part, total)
@@ -159,44 +168,43 @@ class _Plan:
     def take(self, use, shape):
         return workspace.take("minimal " + use, shape, self.dtype)
 
-    def matrices_v(self, n):
-        tiles = n * self.tiles[0] * self.tiles[1]
-        return self._matrices("v", [(tiles, da * db * self.channels) for da, db in self.depths])
+    def arrays_v(self, n):
+        return self._arrays("v", lambda depth: (n * math.prod(self.tiles), depth * self.channels))
 
-    def matrices_u(self, use="u"):
-        return self._matrices(
-            use, [(da * db * self.channels, self.filters) for da, db in self.depths]
-        )
+    def arrays_u(self, use="u"):
+        return self._arrays(use, lambda depth: (depth * self.channels, self.filters))
 
-    def matrices_m(self, n):
-        tiles = n * self.tiles[0] * self.tiles[1]
-        return self._matrices("m", [(tiles, self.filters) for _ in self.depths])
+    def arrays_m(self, n):
+        return self._arrays("m", lambda _: (n * math.prod(self.tiles), self.filters))
 
-    def _matrices(self, use, shapes):
-        flat, stop, matrices = self.take(use, (sum(m * n for m, n in shapes),)), 0, []
-        for m, n in shapes:
-            start, stop = stop, stop + m * n
-            matrices.append(flat[start:stop].reshape(m, n))
-        return matrices
+    def _arrays(self, use, matrix_shape):
+        """For each stack and b an array (L, *matrix_shape(Da * Db)), all in one workspace."""
+        shapes = [(length, *matrix_shape(depth)) for length, depth in self.depths]
+        flat, stop, arrays = self.take(use, (sum(map(math.prod, shapes)),)), 0, []
+        for shape in shapes:
+            start, stop = stop, stop + math.prod(shape)
+            arrays.append(flat[start:stop].reshape(shape))
+        return arrays
 
     def chunks(self, n):
         """Ranges of the n images whose V and M fit in a workspace."""
-        depth = sum(da * db for da, db in self.depths)
-        columns = depth * self.channels + len(self.depths) * self.filters
-        bytes_each = self.tiles[0] * self.tiles[1] * columns * self.dtype.itemsize
+        depth = sum(length * depth for length, depth in self.depths)
+        products = self.rows.products * self.columns.products
+        columns = depth * self.channels + products * self.filters
+        bytes_each = math.prod(self.tiles) * columns * self.dtype.itemsize
         bytes_u = depth * self.channels * self.filters * self.dtype.itemsize
         return workspace.chunks(n, bytes_each, bytes_u)
 
-    def _over_images(self, transform, matrices, images):
-        """transform(matrices, images) for groups of images (n, H, W, C), by all cores.
+    def _over_images(self, transform, arrays, images):
+        """transform(arrays, images) for groups of images (n, H, W, C), by all cores.
 
-        matrices: a list of (n * T * S, columns), of which each group takes its rows.
+        arrays: a list of (L, n * T * S, columns), of which each group takes its rows.
         """
-        tiles = self.tiles[0] * self.tiles[1]
+        tiles = math.prod(self.tiles)
 
         def work(i, j):
             with unbuffered():
-                transform([each[i * tiles : j * tiles] for each in matrices], images[i:j])
+                transform([each[:, i * tiles : j * tiles] for each in arrays], images[i:j])
 
         workspace.over_images(work, len(images), self._image_bytes(), self.cores)
 
@@ -209,22 +217,23 @@ class _Plan:
 
     def transform_data(self, x):
         """x (n, H, W, C) -> V."""
-        v = self.matrices_v(len(x))
+        v = self.arrays_v(len(x))
         self._over_images(self._transform_data, v, x)
         return v
 
     def _transform_data(self, v, x):
         cells = self.take("cells", self._cells_shape(len(x)))
         self._zero_margins(cells)
-        for part, pixels in self._remainders(cells, x):
+        for part, pixels in self._pixels(cells, x):
             np.copyto(part, pixels)
         rows = _rows_first(cells)
-        for a, v_a in enumerate(self._by_product(v, self._v_tiles)):
-            between = self._between(len(x), a, "between")
-            self.rows.transform_data(a, rows, _rows_first(between))
+        for stack, v_stack in self._by_stack(v, self._v_tiles):
+            between = self._between(len(x), stack, "between")
+            for a, between_a in zip(stack, between, strict=True):
+                self.rows.transform_data(a, rows, _rows_first(between_a))
             columns = _columns_first(between)
-            for b, v_ab in enumerate(v_a):
-                self.columns.transform_data(b, columns, v_ab)
+            for b, v_b in enumerate(v_stack):
+                self.columns.transform_data(b, columns, v_b)
 
     def transform_data_adjoint(self, v, dx):
         """V -> dx (n, H, W, C)."""
@@ -232,26 +241,29 @@ class _Plan:
 
     def _transform_data_adjoint(self, v, dx):
         betweens = []
-        for a, v_a in enumerate(self._by_product(v, self._v_tiles)):
-            between = self._between(len(dx), a, f"between {a}")
-            self.columns.transform_data_adjoint(v_a, _columns_first(between))
-            betweens.append(_rows_first(between))
+        for stack, v_stack in self._by_stack(v, self._v_tiles):
+            between = self._between(len(dx), stack, f"between {stack[0]}")
+            self.columns.transform_data_adjoint(v_stack, _columns_first(between))
+            betweens.extend(map(_rows_first, between))
         cells = self.take("cells", self._cells_shape(len(dx)))
         self.rows.transform_data_adjoint(betweens, _rows_first(cells))
-        for part, pixels in self._remainders(cells, dx):
+        for part, pixels in self._pixels(cells, dx):
             np.copyto(pixels, part)
 
     def _cells_shape(self, n):
         """(R, Q, n, row stride, column stride, C): tiles and image, in cells of a stride each."""
         return (*self.cells, n, *self.geometry.stride, self.channels)
 
-    def _remainders(self, cells, x):
-        """For each place in a cell: (the part of cells, the part of x (n, H, W, C)) there."""
+    def _pixels(self, cells, x):
+        """All parts of cells that hold pixels of x (n, H, W, C), each with those pixels."""
         (top, _), (left, _) = self.geometry.padding
-        for r, rows, image_rows in _places(top, x.shape[1], self.geometry.stride[0]):
-            for c, columns, image_columns in _places(left, x.shape[2], self.geometry.stride[1]):
-                pixels = x[:, image_rows, image_columns].transpose(1, 2, 0, 3)
-                yield cells[rows, columns, :, r, c], pixels
+        (_, height, width, channels), (sr, sc) = x.shape, self.geometry.stride
+        for row, cell_rows, image_rows in _places(top, height, sr):
+            for cell_columns, places, image_columns in _runs(left, width, sc):
+                part = cells[cell_rows, cell_columns, :, row, places]  # (R', Q', n, places, C)
+                shape = len(x), len(part), part.shape[1], part.shape[3], channels
+                pixels = x[:, image_rows, image_columns].reshape(shape)
+                yield part, pixels.transpose(1, 2, 0, 3, 4)
 
     def _zero_margins(self, cells):
         """Zero the rows and columns of cells that are not all image."""
@@ -262,48 +274,51 @@ class _Plan:
             lines[: -(-before // stride)] = 0
             lines[(before + size) // stride :] = 0
 
-    def _between(self, n, a, use):
-        """Scratch (T, Q, n, Da, column stride, C): cells with B applied along the rows."""
-        stride = self.geometry.stride[1]
-        shape = self.tiles[0], self.cells[1], n, self.rows.depths[a], stride, self.channels
-        return self.take(use, shape)
+    def _between(self, n, stack, use):
+        """Scratch (L, T, Q, n, Da, column stride, C): cells with B applied along the rows."""
+        size, stride = (self.tiles[0], self.cells[1], n), self.geometry.stride[1]
+        return self.take(use, (len(stack), *size, self._row_depth(stack), stride, self.channels))
 
-    def _v_tiles(self, v_ab, a, b):
-        """(T * S * n, Da * Db * C) -> (S, Db, T, n, Da, C)."""
-        depths = self.rows.depths[a], self.columns.depths[b]
-        tiles = v_ab.reshape(*self.tiles, -1, *depths, self.channels)
-        return tiles.transpose(1, 4, 0, 2, 3, 5)
+    def _v_tiles(self, v_b, stack, b):
+        """(L, T * S * n, Da * Db * C) -> (S, Db, L, T, n, Da, C)."""
+        depths = self._row_depth(stack), self.columns.depths[b]
+        tiles = v_b.reshape(len(stack), *self.tiles, -1, *depths, self.channels)
+        return tiles.transpose(2, 5, 0, 1, 3, 4, 6)
+
+    def _row_depth(self, stack):
+        return self.rows.depths[stack[0]]
 
     # Filters: G and its adjoint
 
     def transform_filter(self, w):
         """w (kh, kw, C, K) -> U."""
-        u = self.matrices_u()
-        u_taps = self._by_product(u, self._u_taps)
+        u = self.arrays_u()
+        taps = self._by_stack(u, self._u_taps)
 
         def work(start, stop):  # a range of the channels
-            for a, u_a in enumerate(u_taps):
-                between = self._filter_between(stop - start, a, "between")
-                self.rows.transform_filter(a, w[:, :, start:stop], between)
-                for b, u_ab in enumerate(u_a):
-                    taps = between.swapaxes(0, 1)
-                    self.columns.transform_filter(b, taps, u_ab[:, :, start:stop])
+            for stack, u_stack in taps:
+                between = self._filter_between(stop - start, stack, "between")
+                for a, between_a in zip(stack, between, strict=True):
+                    self.rows.transform_filter(a, w[:, :, start:stop], between_a)
+                columns = _columns_of_taps(between)
+                for b, u_b in enumerate(u_stack):
+                    self.columns.transform_filter(b, columns, u_b[..., start:stop, :])
 
         parallel(work, self.channels, w.size)
         return u
 
     def transform_filter_adjoint(self, u, dw):
         """U -> dw (kh, kw, C, K); overwrites U."""
-        u_taps = self._by_product(u, self._u_taps)
+        taps = self._by_stack(u, self._u_taps)
 
         def work(start, stop):  # a range of the channels
             betweens = []
-            for a, u_a in enumerate(u_taps):
-                between = self._filter_between(stop - start, a, f"between {a}")
+            for stack, u_stack in taps:
+                between = self._filter_between(stop - start, stack, f"between {stack[0]}")
                 self.columns.transform_filter_adjoint(
-                    [u_ab[:, :, start:stop] for u_ab in u_a], between.swapaxes(0, 1)
+                    [u_b[..., start:stop, :] for u_b in u_stack], _columns_of_taps(between)
                 )
-                betweens.append(between)
+                betweens.extend(between)
             self.rows.transform_filter_adjoint(betweens, dw[:, :, start:stop])
 
         parallel(work, self.channels, dw.size)
@@ -311,25 +326,27 @@ class _Plan:
     def add_filters(self, u, total):
         """total += u, both like U."""
         u, total = (
-            [taps for u_a in self._by_product(each, self._u_taps) for taps in u_a]
+            [u_b for _, u_stack in self._by_stack(each, self._u_taps) for u_b in u_stack]
             for each in (u, total)
         )
 
         def work(start, stop):  # a range of the channels
-            for u_ab, total_ab in zip(u, total, strict=True):
-                total_ab[:, :, start:stop] += u_ab[:, :, start:stop]
+            for u_b, total_b in zip(u, total, strict=True):
+                total_b[..., start:stop, :] += u_b[..., start:stop, :]
 
-        parallel(work, self.channels, self.channels * self.filters * len(self.depths))
+        parallel(work, self.channels, sum(map(np.size, u)))
 
-    def _filter_between(self, channels, a, use):
-        """Scratch (Da, kw, channels, K): taps with G applied along the rows."""
-        shape = (self.rows.depths[a], self.geometry.kernel[1], channels, self.filters)
+    def _filter_between(self, channels, stack, use):
+        """Scratch (L, Da, kw, channels, K): taps with G applied along the rows."""
+        width = self.geometry.kernel[1]
+        shape = len(stack), self._row_depth(stack), width, channels, self.filters
         return self.take(use, shape)
 
-    def _u_taps(self, u_ab, a, b):
-        """(Da * Db * C, K) -> (Db, Da, C, K)."""
-        depths = self.rows.depths[a], self.columns.depths[b]
-        return u_ab.reshape(*depths, self.channels, self.filters).swapaxes(0, 1)
+    def _u_taps(self, u_b, stack, b):
+        """(L, Da * Db * C, K) -> (Db, L, Da, C, K)."""
+        depths = self._row_depth(stack), self.columns.depths[b]
+        taps = u_b.reshape(len(stack), *depths, self.channels, self.filters)
+        return _columns_of_taps(taps)
 
     # Outputs: A and its adjoint
 
@@ -339,17 +356,17 @@ class _Plan:
 
     def _transform_output(self, m, y):
         betweens = []
-        for a, m_a in enumerate(self._by_product(m, self._m_tiles)):
-            between = self._output_between(len(y), f"between {a}")
-            self.columns.transform_output(m_a, between.swapaxes(0, 1))
-            betweens.append(between)
+        for stack, m_stack in self._by_stack(m, self._m_tiles):
+            between = self._output_between(len(y), stack, f"between {stack[0]}")
+            self.columns.transform_output(m_stack, _columns_of_outputs(between))
+            betweens.extend(between)
         outputs = self.take("outputs", self._outputs_shape(len(y)))
         self.rows.transform_output(betweens, outputs)
         np.copyto(y, outputs[: y.shape[1], : y.shape[2]].transpose(2, 0, 1, 3))
 
     def transform_output_adjoint(self, dy):
         """dy (n, oh, ow, K) -> M."""
-        m = self.matrices_m(len(dy))
+        m = self.arrays_m(len(dy))
         self._over_images(self._transform_output_adjoint, m, dy)
         return m
 
@@ -359,11 +376,13 @@ class _Plan:
         outputs[height:] = 0  # where the last tiles reach past the last outputs
         outputs[:, width:] = 0
         np.copyto(outputs[:height, :width], dy.transpose(1, 2, 0, 3))
-        for a, m_a in enumerate(self._by_product(m, self._m_tiles)):
-            between = self._output_between(len(dy), "between")
-            self.rows.transform_output_adjoint(a, outputs, between)
-            for b, m_ab in enumerate(m_a):
-                self.columns.transform_output_adjoint(b, between.swapaxes(0, 1), m_ab)
+        for stack, m_stack in self._by_stack(m, self._m_tiles):
+            between = self._output_between(len(dy), stack, "between")
+            for a, between_a in zip(stack, between, strict=True):
+                self.rows.transform_output_adjoint(a, outputs, between_a)
+            columns = _columns_of_outputs(between)
+            for b, m_b in enumerate(m_stack):
+                self.columns.transform_output_adjoint(b, columns, m_b)
 
     def _outputs_shape(self, n):
         """(T * row outputs, S * column outputs, n, K)."""
@@ -374,21 +393,26 @@ class _Plan:
             self.filters,
         )
 
-    def _output_between(self, n, use):
-        """Scratch (T, S * column outputs, n, K): outputs with A still to apply along the rows."""
-        return self.take(use, (self.tiles[0], *self._outputs_shape(n)[1:]))
+    def _output_between(self, n, stack, use):
+        """Scratch (L, T, S * column outputs, n, K): outputs without A along the rows yet."""
+        return self.take(use, (len(stack), self.tiles[0], *self._outputs_shape(n)[1:]))
 
-    def _m_tiles(self, m_ab, a, b):
-        """(T * S * n, K) -> (S, T, n, K)."""
-        return m_ab.reshape(*self.tiles, -1, self.filters).swapaxes(0, 1)
+    def _m_tiles(self, m_b, stack, b):
+        """(L, T * S * n, K) -> (S, L, T, n, K)."""
+        return _columns_of_outputs(m_b.reshape(len(stack), *self.tiles, -1, self.filters))
 
-    def _by_product(self, matrices, view):
-        """The list of matrices as lists [a][b] of their views."""
-        each = iter(matrices)
+    def _by_stack(self, arrays, view):
+        """For each stack (its row products, the views of its arrays)."""
+        each = iter(arrays)
         return [
-            [view(next(each), a, b) for b in range(self.columns.products)]
-            for a in range(self.rows.products)
+            (stack, [view(next(each), stack, b) for b in range(self.columns.products)])
+            for stack in self.rows.stacks
         ]
+
+
+def _matrices(arrays):
+    """The list of all matrices of V, U or M."""
+    return [matrix for stack in arrays for matrix in stack]
 
 
 def _rows_first(cells):
@@ -397,8 +421,18 @@ def _rows_first(cells):
 
 
 def _columns_first(between):
-    """(T, Q, n, Da, sc, C) -> (Q, sc, T, n, Da, C)."""
-    return between.transpose(1, 4, 0, 2, 3, 5)
+    """(L, T, Q, n, Da, sc, C) -> (Q, sc, L, T, n, Da, C)."""
+    return between.transpose(2, 5, 0, 1, 3, 4, 6)
+
+
+def _columns_of_taps(taps):
+    """(L, Da, kw, C, K) -> (kw, L, Da, C, K), or with Db in place of kw."""
+    return taps.transpose(2, 0, 1, 3, 4)
+
+
+def _columns_of_outputs(outputs):
+    """(L, T, S * column outputs, n, K) -> (S * column outputs, L, T, n, K), or with S."""
+    return outputs.transpose(2, 0, 1, 3, 4)
 
 
 def _places(before, size, stride):
@@ -407,3 +441,18 @@ def _places(before, size, stride):
         first = (place - before) % stride  # the first line of the image at this place
         cell, lines = (before + first) // stride, len(range(first, size, stride))
         yield place, slice(cell, cell + lines), slice(first, None, stride)
+
+
+def _runs(before, size, stride):
+    """The image's lines by neighbours in a cell: (slice of cells, of places there, of lines).
+
+    The lines of whole cells in one run, and those of a first and last cell that are not.
+    """
+    start, stop = before, before + size  # counted from the first cell's first place
+    first = min(stop, -(-start // stride) * stride)
+    last = max(first, stop // stride * stride)
+    for i, j in itertools.pairwise((start, first, last, stop)):
+        if i < j:
+            place = i % stride
+            places = slice(place, place + min(stride, j - i))
+            yield slice(i // stride, -(-j // stride)), places, slice(i - before, j - before)
