@@ -12,8 +12,10 @@ of an image.
 
 import numpy as np
 
-from .arrays import get_array_module
+from .arrays import get_array_module, on_gpu
 from .kernels import over_samples
+
+FEW = 16  # features that NumPy copies faster one by one
 
 
 def one_hot(labels, classes, *, dtype="float32"):
@@ -43,11 +45,20 @@ def join(x, code):
     y = xp.empty(shape, np.result_type(x.dtype, code.dtype))
 
     def work(start, stop):
-        y[start:stop, ..., : x.shape[-1]] = x[start:stop]
-        y[start:stop, ..., x.shape[-1] :] = planes[start:stop]
+        _put(x[start:stop], y[start:stop, ..., : x.shape[-1]])
+        _put(planes[start:stop], y[start:stop, ..., x.shape[-1] :])
 
     over_samples(work, y)
     return y
+
+
+def _put(values, y):
+    """y (..., F) = values."""
+    if on_gpu(y) or y.shape[-1] > FEW:
+        y[...] = values
+    else:
+        for feature in range(y.shape[-1]):
+            y[..., feature] = values[..., feature]
 
 
 def join_backward(dy, features):

@@ -36,6 +36,10 @@ BLOCKS, FEATURES = "minigan/kernels/blocks.py", "minigan/kernels/features.py"
 CHECKPOINT = "minigan/training/checkpoint.py"
 EXAMPLE = "examples/mnist_gan.py"
 
+SLOPE_ON_THE_WRONG_SIDE = (
+    "np.greater(y, 0, out=dx)\n            dx *= 1", "np.less(y, 0, out=dx)\n            dx *= 1",
+)
+
 STEP = "test_training_step.py"
 D_STEP = f"{STEP}::TestModes::test_d_step"
 G_STEP = f"{STEP}::TestModes::test_g_step"
@@ -170,8 +174,8 @@ SEEN_ELSEWHERE = [
     ),
     mutant(
         "backward writes into the caller's gradient", ACTIVATION,
-        "return blockwise(lambda dx, dy, y: np.multiply(dy, y > 0, out=dx), dy, y)",
-        "dy *= y > 0\n        return dy",
+        "return blockwise(derivative, dy, y)\n\n\nclass Sigmoid",
+        "dy *= y > 0\n        return dy\n\n\nclass Sigmoid",
         NOT_MUTATED,
         fails_with="ValueError",  # the check hands out read-only arrays
     ),
@@ -286,15 +290,16 @@ OF_OUR_OWN = [
     ),
     # Activations
     mutant("ReLU: the gradient passes everywhere", ACTIVATION,
-           "np.multiply(dy, y > 0, out=dx)", "np.multiply(dy, y >= 0, out=dx)", GRADIENTS),
+           "np.greater(y, 0, out=dx)\n            dx *= dy",
+           "np.greater_equal(y, 0, out=dx)\n            dx *= dy", GRADIENTS),
     mutant("LeakyReLU: forward has its slope on the wrong side", ACTIVATION,
            "np.maximum(x, y, out=y)", "np.minimum(x, y, out=y)", GRADIENTS),
     mutant("LeakyReLU: backward has its slope on the wrong side", ACTIVATION,
-           "np.multiply(y > 0", "np.multiply(y < 0", GRADIENTS),
+           *SLOPE_ON_THE_WRONG_SIDE, GRADIENTS),
     mutant(
         "LeakyReLU: both have", ACTIVATION, "np.maximum(x, y, out=y)", "np.minimum(x, y, out=y)",
         "test_values.py::test_functions_without_parameters",
-        more=((ACTIVATION, "np.multiply(y > 0", "np.multiply(y < 0"),),
+        more=((ACTIVATION, *SLOPE_ON_THE_WRONG_SIDE),),
     ),
     mutant("Tanh: 1 - y for 1 - y^2", ACTIVATION,
            "dy * (1 - y * y)", "dy * (1 - y)", GRADIENTS),
@@ -419,6 +424,13 @@ OF_OUR_OWN = [
     mutant("minimal filtering: the pixels after the last window keep what was there",
            "minigan/kernels/filtering.py",
            "cells[tiles:] = 0", "pass", "test_conv_kernels.py"),
+    mutant("minimal filtering: an image's last column is left out, where its cell is not whole",
+           "minigan/kernels/minimal.py",
+           "pairwise((start, first, last, stop))", "pairwise((start, first, last))",
+           "test_conv_kernels.py"),
+    mutant("minimal filtering: a stack is one row product for all", "minigan/kernels/minimal.py",
+           "self.rows.transform_data(a, rows", "self.rows.transform_data(stack[0], rows",
+           "test_conv_kernels.py"),
     mutant("threads: the last range is left out", "minigan/threads.py",
            "deque(range(len(ranges)))", "deque(range(len(ranges) - 1))",
            "test_threads.py::test_results_are_those_of_each_call_many_times_over"),

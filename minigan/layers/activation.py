@@ -48,8 +48,9 @@ class LeakyReLU(Layer):
             return gpu_pointwise.leaky_relu_backward(dy, y, self.slope)
 
         def derivative(dx, dy, y):
-            # 1 or slope as arithmetic on the mask: a branch an element costs ten times more.
-            np.multiply(y > 0, 1 - self.slope, out=dx, dtype=dx.dtype)
+            # 1 or slope by arithmetic on 1 or 0: a branch an element costs ten times more.
+            np.greater(y, 0, out=dx)
+            dx *= 1 - self.slope
             dx += self.slope
             dx *= dy
 
@@ -73,7 +74,12 @@ class ReLU(Layer):
     def _masked(self, dy, y):
         if on_gpu(dy):
             return gpu_pointwise.leaky_relu_backward(dy, y, 0.0)
-        return blockwise(lambda dx, dy, y: np.multiply(dy, y > 0, out=dx), dy, y)
+
+        def derivative(dx, dy, y):
+            np.greater(y, 0, out=dx)
+            dx *= dy
+
+        return blockwise(derivative, dy, y)
 
 
 class Sigmoid(Layer):

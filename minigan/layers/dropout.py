@@ -55,7 +55,8 @@ class Dropout(Layer):
             return gpu_pointwise.masked(x, mask, share)
 
         def masked(y, x, mask):
-            np.multiply(x, mask, out=y)
+            np.copyto(y, mask)  # as numbers first: a product with booleans is slower
             y *= 1 / share
+            y *= x
 
         return blockwise(masked, x, mask)
