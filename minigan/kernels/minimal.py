@@ -36,6 +36,10 @@ from .filtering import FILTERINGS
 from .products import matmuls
 
 
+# Taps that are transformed together: larger blocks leave the cache, smaller ones wait more.
+FILTER_BLOCK = 2**19
+
+
 def applies(geometry):
     """Is there a filtering for this kernel and stride, in both axes?"""
     return all(pair in FILTERINGS for pair in zip(geometry.kernel, geometry.stride, strict=True))
@@ -168,6 +172,10 @@ class _Plan:
     def take(self, use, shape):
         return workspace.take("minimal " + use, shape, self.dtype)
 
+    def _take_between(self, stack, shape):
+        """Scratch (L, *shape) between rows and columns; every stack has its own, for all uses."""
+        return self.take(f"between {stack[0]}", (len(stack), *shape))
+
     def arrays_v(self, n):
         return self._arrays("v", lambda depth: (n * math.prod(self.tiles), depth * self.channels))
 
@@ -228,7 +236,7 @@ class _Plan:
             np.copyto(part, pixels)
         rows = _rows_first(cells)
         for stack, v_stack in self._by_stack(v, self._v_tiles):
-            between = self._between(len(x), stack, "between")
+            between = self._between(len(x), stack)
             for a, between_a in zip(stack, between, strict=True):
                 self.rows.transform_data(a, rows, _rows_first(between_a))
             columns = _columns_first(between)
@@ -242,7 +250,7 @@ class _Plan:
     def _transform_data_adjoint(self, v, dx):
         betweens = []
         for stack, v_stack in self._by_stack(v, self._v_tiles):
-            between = self._between(len(dx), stack, f"between {stack[0]}")
+            between = self._between(len(dx), stack)
             self.columns.transform_data_adjoint(v_stack, _columns_first(between))
             betweens.extend(map(_rows_first, between))
         cells = self.take("cells", self._cells_shape(len(dx)))
@@ -274,10 +282,10 @@ class _Plan:
             lines[: -(-before // stride)] = 0
             lines[(before + size) // stride :] = 0
 
-    def _between(self, n, stack, use):
+    def _between(self, n, stack):
         """Scratch (L, T, Q, n, Da, column stride, C): cells with B applied along the rows."""
         size, stride = (self.tiles[0], self.cells[1], n), self.geometry.stride[1]
-        return self.take(use, (len(stack), *size, self._row_depth(stack), stride, self.channels))
+        return self._take_between(stack, (*size, self._row_depth(stack), stride, self.channels))
 
     def _v_tiles(self, v_b, stack, b):
         """(L, T * S * n, Da * Db * C) -> (S, Db, L, T, n, Da, C)."""
@@ -297,14 +305,14 @@ class _Plan:
 
         def work(start, stop):  # a range of the channels
             for stack, u_stack in taps:
-                between = self._filter_between(stop - start, stack, "between")
+                between = self._filter_between(stop - start, stack)
                 for a, between_a in zip(stack, between, strict=True):
                     self.rows.transform_filter(a, w[:, :, start:stop], between_a)
                 columns = _columns_of_taps(between)
                 for b, u_b in enumerate(u_stack):
                     self.columns.transform_filter(b, columns, u_b[..., start:stop, :])
 
-        parallel(work, self.channels, w.size)
+        self._over_channels(work)
         return u
 
     def transform_filter_adjoint(self, u, dw):
@@ -314,14 +322,14 @@ class _Plan:
         def work(start, stop):  # a range of the channels
             betweens = []
             for stack, u_stack in taps:
-                between = self._filter_between(stop - start, stack, f"between {stack[0]}")
+                between = self._filter_between(stop - start, stack)
                 self.columns.transform_filter_adjoint(
                     [u_b[..., start:stop, :] for u_b in u_stack], _columns_of_taps(between)
                 )
                 betweens.extend(between)
             self.rows.transform_filter_adjoint(betweens, dw[:, :, start:stop])
 
-        parallel(work, self.channels, dw.size)
+        self._over_channels(work)
 
     def add_filters(self, u, total):
         """total += u, both like U."""
@@ -334,13 +342,18 @@ class _Plan:
             for u_b, total_b in zip(u, total, strict=True):
                 total_b[..., start:stop, :] += u_b[..., start:stop, :]
 
-        parallel(work, self.channels, sum(map(np.size, u)))
+        self._over_channels(work)
 
-    def _filter_between(self, channels, stack, use):
+    def _over_channels(self, work):
+        """work(start, stop) for ranges of the channels, of some FILTER_BLOCK taps, by all cores."""
+        taps = math.prod(self.geometry.kernel) * self.filters
+        parallel(work, self.channels, taps * self.channels, most=max(1, FILTER_BLOCK // taps))
+
+    def _filter_between(self, channels, stack):
         """Scratch (L, Da, kw, channels, K): taps with G applied along the rows."""
         width = self.geometry.kernel[1]
-        shape = len(stack), self._row_depth(stack), width, channels, self.filters
-        return self.take(use, shape)
+        shape = self._row_depth(stack), width, channels, self.filters
+        return self._take_between(stack, shape)
 
     def _u_taps(self, u_b, stack, b):
         """(L, Da * Db * C, K) -> (Db, L, Da, C, K)."""
@@ -357,7 +370,7 @@ class _Plan:
     def _transform_output(self, m, y):
         betweens = []
         for stack, m_stack in self._by_stack(m, self._m_tiles):
-            between = self._output_between(len(y), stack, f"between {stack[0]}")
+            between = self._output_between(len(y), stack)
             self.columns.transform_output(m_stack, _columns_of_outputs(between))
             betweens.extend(between)
         outputs = self.take("outputs", self._outputs_shape(len(y)))
@@ -377,7 +390,7 @@ class _Plan:
         outputs[:, width:] = 0
         np.copyto(outputs[:height, :width], dy.transpose(1, 2, 0, 3))
         for stack, m_stack in self._by_stack(m, self._m_tiles):
-            between = self._output_between(len(dy), stack, "between")
+            between = self._output_between(len(dy), stack)
             for a, between_a in zip(stack, between, strict=True):
                 self.rows.transform_output_adjoint(a, outputs, between_a)
             columns = _columns_of_outputs(between)
@@ -393,9 +406,9 @@ class _Plan:
             self.filters,
         )
 
-    def _output_between(self, n, stack, use):
+    def _output_between(self, n, stack):
         """Scratch (L, T, S * column outputs, n, K): outputs without A along the rows yet."""
-        return self.take(use, (len(stack), self.tiles[0], *self._outputs_shape(n)[1:]))
+        return self._take_between(stack, (self.tiles[0], *self._outputs_shape(n)[1:]))
 
     def _m_tiles(self, m_b, stack, b):
         """(L, T * S * n, K) -> (S, L, T, n, K)."""
