@@ -35,7 +35,6 @@ from .blocks import unbuffered
 from .filtering import FILTERINGS
 from .products import matmuls
 
-
 # Taps that are transformed together: larger blocks leave the cache, smaller ones wait more.
 FILTER_BLOCK = 2**19
 
