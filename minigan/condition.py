@@ -15,7 +15,7 @@ import numpy as np
 from .arrays import get_array_module, on_gpu
 from .kernels import over_samples
 
-FEW = 16  # features that NumPy copies faster one by one
+FEW_FEATURES = 16  # up to so many, NumPy copies them faster one by one
 
 
 def one_hot(labels, classes, *, dtype="float32"):
@@ -54,7 +54,7 @@ def join(x, code):
 
 def _put(values, y):
     """y (..., F) = values."""
-    if on_gpu(y) or y.shape[-1] > FEW:
+    if on_gpu(y) or y.shape[-1] > FEW_FEATURES:
         y[...] = values
     else:
         for feature in range(y.shape[-1]):

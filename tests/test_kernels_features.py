@@ -78,7 +78,7 @@ class TestFeatures:
 
 @pytest.mark.parametrize("shape", [(3, 5, 7, 6), (4, 2, 2, 64), (1, 1), (7, 1500), (0, 4, 4, 3)])
 @pytest.mark.parametrize("dtype", TOLERANCE)
-@pytest.mark.parametrize("block", [100, blocks.BLOCK])
+@pytest.mark.parametrize("block", [100, features.BLOCK])
 def test_biases(shape, dtype, block, monkeypatch):
     monkeypatch.setattr(features, "BLOCK", block)
     x, bias = normal(*shape, dtype=dtype), normal(shape[-1], dtype=dtype)

@@ -307,7 +307,7 @@ class _Plan:
                 between = self._filter_between(stop - start, stack)
                 for a, between_a in zip(stack, between, strict=True):
                     self.rows.transform_filter(a, w[:, :, start:stop], between_a)
-                columns = _columns_of_taps(between)
+                columns = _columns_in_front(between)
                 for b, u_b in enumerate(u_stack):
                     self.columns.transform_filter(b, columns, u_b[..., start:stop, :])
 
@@ -323,7 +323,7 @@ class _Plan:
             for stack, u_stack in taps:
                 between = self._filter_between(stop - start, stack)
                 self.columns.transform_filter_adjoint(
-                    [u_b[..., start:stop, :] for u_b in u_stack], _columns_of_taps(between)
+                    [u_b[..., start:stop, :] for u_b in u_stack], _columns_in_front(between)
                 )
                 betweens.extend(between)
             self.rows.transform_filter_adjoint(betweens, dw[:, :, start:stop])
@@ -358,7 +358,7 @@ class _Plan:
         """(L, Da * Db * C, K) -> (Db, L, Da, C, K)."""
         depths = self._row_depth(stack), self.columns.depths[b]
         taps = u_b.reshape(len(stack), *depths, self.channels, self.filters)
-        return _columns_of_taps(taps)
+        return _columns_in_front(taps)
 
     # Outputs: A and its adjoint
 
@@ -370,7 +370,7 @@ class _Plan:
         betweens = []
         for stack, m_stack in self._by_stack(m, self._m_tiles):
             between = self._output_between(len(y), stack)
-            self.columns.transform_output(m_stack, _columns_of_outputs(between))
+            self.columns.transform_output(m_stack, _columns_in_front(between))
             betweens.extend(between)
         outputs = self.take("outputs", self._outputs_shape(len(y)))
         self.rows.transform_output(betweens, outputs)
@@ -392,7 +392,7 @@ class _Plan:
             between = self._output_between(len(dy), stack)
             for a, between_a in zip(stack, between, strict=True):
                 self.rows.transform_output_adjoint(a, outputs, between_a)
-            columns = _columns_of_outputs(between)
+            columns = _columns_in_front(between)
             for b, m_b in enumerate(m_stack):
                 self.columns.transform_output_adjoint(b, columns, m_b)
 
@@ -411,7 +411,7 @@ class _Plan:
 
     def _m_tiles(self, m_b, stack, b):
         """(L, T * S * n, K) -> (S, L, T, n, K)."""
-        return _columns_of_outputs(m_b.reshape(len(stack), *self.tiles, -1, self.filters))
+        return _columns_in_front(m_b.reshape(len(stack), *self.tiles, -1, self.filters))
 
     def _by_stack(self, arrays, view):
         """For each stack (its row products, the views of its arrays)."""
@@ -437,14 +437,9 @@ def _columns_first(between):
     return between.transpose(2, 5, 0, 1, 3, 4, 6)
 
 
-def _columns_of_taps(taps):
-    """(L, Da, kw, C, K) -> (kw, L, Da, C, K), or with Db in place of kw."""
-    return taps.transpose(2, 0, 1, 3, 4)
-
-
-def _columns_of_outputs(outputs):
-    """(L, T, S * column outputs, n, K) -> (S * column outputs, L, T, n, K), or with S."""
-    return outputs.transpose(2, 0, 1, 3, 4)
+def _columns_in_front(array):
+    """(L, rows, columns, ...) -> (columns, L, rows, ...): taps (L, Da, kw, C, K), or outputs."""
+    return array.transpose(2, 0, 1, 3, 4)
 
 
 def _places(before, size, stride):
