@@ -6,7 +6,7 @@ y1 = d1 g0 + d2 g1, take three products instead of four (Winograd 1980):
     m0 = (d0 - d1) g0      m1 = d1 (g0 + g1)      m2 = (d2 - d1) g1
     y0 = m0 + m1           y1 = m1 + m2
 
-that is  y = A [(G g) * (B d)]  with three small matrices of 0, 1 and -1.  The map
+that is  y = A [(G g) * (B d)]  with three small matrices, here of 0, 1 and -1.  The map
 is bilinear in d and g, so its adjoints take the same products between the
 transposed matrices:  d' = B^T [(G g) * (A^T y')],  g' = G^T [(B d) * (A^T y')].
 
@@ -36,7 +36,7 @@ class Phase:
     products:     the products it takes part in, out of the axis's P
     data:         B: a row for each of those products, a column for each cell of a tile
     filter:       G: a row for each of those products, a column for each cell of taps
-    scale:        the factor of each row of G; with it apart, the matrices hold 0, 1 and -1
+    scale:        the factor of each row of G; with it apart, the matrices hold integers
     """
 
     first: int
@@ -61,7 +61,7 @@ class Filtering:
 
     Names in the methods: T tiles, one every outputs * stride pixels; `depths[a]` = Da, the
     widths of the phases in product a together.  d holds R blocks of `stride` pixels: tile t reads
-    blocks from t * outputs on, T tiles read the first `cells(T)`, and at most one more follows.
+    blocks from t * outputs on, and T tiles the first `cells(T)`.
     """
 
     taps: int
@@ -98,12 +98,12 @@ class Filtering:
         """v = row a of B d:  d (R, stride, ...) pixels -> v (T, Da, ...)."""
         reach = (len(v) - 1) * self.outputs + 1
         for phase, row, part in self._parts[a]:
-            signs = phase.data[row]
+            factors = phase.data[row]
             cells = [
-                d[i : i + reach : self.outputs, phase.pixels] if sign else None
-                for i, sign in enumerate(signs)
+                d[i : i + reach : self.outputs, phase.pixels] if factor else None
+                for i, factor in enumerate(factors)
             ]
-            combine(v[:, part], signs, cells)
+            combine(v[:, part], factors, cells)
 
     def transform_data_adjoint(self, v, d):
         """d = B^T v:  the P arrays v[a] (T, Da, ...) -> d (R, stride, ...)."""
@@ -111,18 +111,16 @@ class Filtering:
         for phase, *parts in self._phase_parts:
             terms = [v[a][:, part] for a, part in parts]
             columns = list(zip(*phase.data, strict=True))
-            for i, own in enumerate(columns[: self.outputs]):
-                # Cell i of tile t is also cell i + outputs of tile t - 1, if that has so many.
-                cells = d[i :: self.outputs, phase.pixels]
-                past = columns[i + self.outputs :: self.outputs]
-                if not past:
-                    combine(cells[:tiles], own, terms)
-                    cells[tiles:] = 0
-                    continue
-                before, after = [term[:-1] for term in terms], [term[1:] for term in terms]
-                combine(cells[0], own, [term[0] for term in terms])
-                combine(cells[1:tiles], own + past[0], after + before)
-                combine(cells[tiles], past[0], [term[-1] for term in terms])
+            for i in range(self.outputs):
+                # Cell i of tile t is also cell i + outputs of tile t - 1, and so on.
+                cells, readings = d[i :: self.outputs, phase.pixels], columns[i :: self.outputs]
+                for start, stop, lags in _readers(tiles, len(readings)):
+                    combine(
+                        cells[start:stop],
+                        sum((readings[lag] for lag in lags), ()),
+                        [term[start - lag : stop - lag] for lag in lags for term in terms],
+                    )
+                cells[stop:] = 0
 
     def transform_filter(self, a, g, u):
         """u = row a of G g:  g (taps, ...) -> u (Da, ...)."""
@@ -178,27 +176,48 @@ class Filtering:
         return [g[start : start + phase.width] for start in starts]
 
 
-def combine(out, signs, terms):
-    """out = the sum of sign * term, for signs 1, -1 and 0, some sign not 0."""
-    (first, *operands), *more = _additions(signs)
+@cache
+def _readers(tiles, readings):
+    """Ranges of cells that tiles t, t - 1, ... read, so many in all: (start, stop, lags)."""
+    cells = range(tiles + readings - 1)
+    lags = [tuple(lag for lag in range(readings) if 0 <= t - lag < tiles) for t in cells]
+    ranges = [list(same) for _, same in groupby(cells, lags.__getitem__)]
+    return [(same[0], same[-1] + 1, lags[same[0]]) for same in ranges]
+
+
+def combine(out, factors, terms):
+    """out = the sum of factor * term, for integers, not all of them 0."""
+    (first, *operands), *more = _operations(factors)
     first(*[terms[i] for i in operands], out)
     for operation, i in more:
-        operation(out, terms[i], out)
+        operation(out, out if i is None else terms[i], out)
 
 
 @cache
-def _additions(signs):
-    """The operations of `combine`: (function, terms...), the first of two terms where it can be."""
-    plus, minus = ([i for i, sign in enumerate(signs) if sign == wanted] for wanted in (1, -1))
+def _operations(factors):
+    """The operations of `combine`: (function, numbers of terms), the first one of one or two.
+
+    By Horner's rule on the factors' binary digits, highest first: between two digits comes
+    (np.add, None), which doubles the sum so far.
+    """
+    digits = [
+        ([i for i, f in enumerate(factors) if f > 0 and f >> digit & 1],
+         [i for i, f in enumerate(factors) if f < 0 and -f >> digit & 1])
+        for digit in reversed(range(max(map(abs, factors)).bit_length()))
+    ]  # fmt: skip
+    plus, minus = digits[0]
     if len(plus) > 1:
-        first = (np.add, plus.pop(0), plus.pop(0))
+        operations = [(np.add, plus.pop(0), plus.pop(0))]
     elif plus and minus:
-        first = (np.subtract, plus.pop(0), minus.pop(0))
+        operations = [(np.subtract, plus.pop(0), minus.pop(0))]
     elif plus:
-        first = (lambda term, out: np.copyto(out, term), plus.pop(0))
+        operations = [(lambda term, out: np.copyto(out, term), plus.pop(0))]
     else:
-        first = (np.negative, minus.pop(0))
-    return first, *((np.add, i) for i in plus), *((np.subtract, i) for i in minus)
+        operations = [(np.negative, minus.pop(0))]
+    for plus, minus in digits:
+        operations += [(np.add, i) for i in plus] + [(np.subtract, i) for i in minus]
+        operations.append((np.add, None))
+    return operations[:-1]
 
 
 def multiply(out, scale):
@@ -207,10 +226,12 @@ def multiply(out, scale):
         np.multiply(out, scale, out=out)
 
 
-# Toom-Cook at the points 0, 1, infinity (3 products) and 0, 1, -1, infinity (4), for two
-# outputs a tile.  B's rows are signed so that the scales are positive.
+# Toom-Cook at the points 0, 1, infinity (3 products), 0, 1, -1, infinity (4) and
+# 0, 1, -1, 2, infinity (5), for two outputs a tile.  B's rows are signed so that the scales are
+# positive.
 OUTPUT_3 = ((1, 1, 0), (0, 1, 1))
 OUTPUT_4 = ((1, 1, 1, 0), (0, 1, -1, 1))
+OUTPUT_5 = ((1, 1, 1, 1, 0), (0, 1, -1, 2, 1))
 TWO_TAPS = {
     "data": ((1, -1, 0), (0, 1, 0), (0, -1, 1)),
     "filter": ((1, 0), (1, 1), (0, 1)),
@@ -221,6 +242,13 @@ THREE_TAPS = {
     "filter": ((1, 0, 0), (1, 1, 1), (1, -1, 1), (0, 0, 1)),
     "scale": (1, 0.5, 0.5, 1),
 }
+FOUR_TAPS = {
+    "data": (
+        (2, -1, -2, 1, 0), (0, 2, 1, -1, 0), (0, -2, 3, -1, 0), (0, -1, 0, 1, 0), (0, 2, -1, -2, 1)
+    ),
+    "filter": ((1, 0, 0, 0), (1, 1, 1, 1), (1, -1, 1, -1), (1, 2, 4, 8), (0, 0, 0, 1)),
+    "scale": (1 / 2, 1 / 2, 1 / 6, 1 / 6, 1),
+}
 
 # By (taps, stride): those that were measured to pay.
 FILTERINGS = {
@@ -228,6 +256,7 @@ FILTERINGS = {
     for filtering in (
         Filtering(4, 2, OUTPUT_3, (Phase(0, 2, (0, 1, 2), **TWO_TAPS),)),
         Filtering(3, 1, OUTPUT_4, (Phase(0, 1, (0, 1, 2, 3), **THREE_TAPS),)),
+        Filtering(4, 1, OUTPUT_5, (Phase(0, 1, (0, 1, 2, 3, 4), **FOUR_TAPS),)),
         Filtering(
             5,
             2,
