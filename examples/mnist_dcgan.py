@@ -6,7 +6,8 @@
 
 G makes 4x4 pixels of 512 channels from 100 uniform numbers and enlarges them by transposed
 convolutions to 28x28; D goes the way back with strided convolutions.  The real label is 0.9,
-for D and for G: a D that must not be certain gives G more to learn from.
+for D and for G: a D that must not be certain gives G more to learn from.  Pictures are drawn
+with a moving average of G's weights (--average 0.995).
 """
 
 import minigan as mg
@@ -113,12 +114,14 @@ def update_g(G, D, opt_g, z):
 
 def main(argv=None):
     # Half the tutorial's batch: in a few minutes, more steps count for more than larger ones.
-    parser = training.parser(__doc__, name="mnist_dcgan", steps=750, batch_size=32)
+    parser = training.parser(__doc__, name="mnist_dcgan", steps=750, batch_size=32, average=None)
     parser.add_argument("--lr", type=training.number(0, 1), default=1e-3, help="learning rate")
     parser.add_argument("--b1", type=training.fraction, default=0.4, help="Adam's beta 1")
     parser.add_argument("--original", action="store_true",
-                        help="G before D on the same z, and samples with dropout")
+                        help="G before D on the same z, and samples with dropout, no average")
     options = training.parse(parser, argv)
+    if options.average is None:
+        options.average = 0.0 if options.original else 0.995
     G, D = generator(options), discriminator(options)
     if options.summary:
         return training.summarize(G, D, LATENT)

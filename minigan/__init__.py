@@ -14,6 +14,7 @@ The engine (all that is imported here) needs NumPy alone.  `minigan.data` and
 
 from . import condition, init, losses, penalty, random
 from .arrays import get_array_module, to_device, to_host
+from .average import MovingAverage
 from .errors import UserError
 from .layers import *  # noqa: F403
 from .layers import __all__ as _layer_names
@@ -25,6 +26,7 @@ __all__ = [
     *_layer_names,
     "SGD",
     "Adam",
+    "MovingAverage",
     "RMSProp",
     "Sequential",
     "UserError",

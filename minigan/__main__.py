@@ -12,7 +12,7 @@ import numpy as np
 from .atomic import replacing
 from .errors import UserError
 from .gradcheck import check_all, table
-from .training.checkpoint import Checkpoint
+from .training.checkpoint import TRAINED, Checkpoint
 from .training.command import command
 from .training.latent import Latent
 from .training.options import Parser, integer
@@ -114,8 +114,9 @@ def gradcheck(options):
 def info(options):
     """Print the networks, the run and its step."""
     checkpoint = Checkpoint(options.checkpoint)
-    for network in checkpoint.networks().values():
-        print(network.summary(), end="\n\n")
+    for name, network in checkpoint.networks().items():
+        if name != TRAINED:  # layer for layer like the generator, its average
+            print(network.summary(), end="\n\n")
     if checkpoint.run:
         data = checkpoint.run["data"]
         print(f"{checkpoint.run['name']}: step {checkpoint.run['step']:,}; "

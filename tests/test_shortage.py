@@ -38,7 +38,7 @@ def run_limited(home, script, megabytes, *words):
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a limit on memory")
 @pytest.mark.parametrize("script, megabytes, words", [
-    ("mnist_gan", 250, ["--width", 1]),
+    ("mnist_gan", 270, ["--width", 1]),
     ("dcgan", 300, ["--width", 0.1]),
     ("wgan_gp", 400, ["--width", 0.1]),
 ])

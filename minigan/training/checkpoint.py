@@ -5,6 +5,9 @@
     generator/optimizer/m     the flat state of its optimizer
     description               JSON (uint8): architectures, optimizer steps, the run
 
+A run that keeps a moving average of its generator stores that as `generator`, the one to draw
+with, and the one in training, with which a resumed run goes on, as `generator/trained`.
+
 The architectures are data too, so a checkpoint alone rebuilds its networks.
 Nothing is pickled: a file from a stranger can hold wrong numbers, but no code.
 """
@@ -24,6 +27,7 @@ from ..network import Sequential
 
 FORMAT = "minigan checkpoint"
 VERSION = 1
+TRAINED = "generator/trained"
 ZIP_MAGIC = b"PK\x03\x04"
 
 

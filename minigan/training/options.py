@@ -37,11 +37,11 @@ class Formatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsH
         return action.help if silent else super()._get_help_string(action)
 
 
-def parser(description, *, name, batch_size, epochs=None, steps=None):
+def parser(description, *, name, batch_size, epochs=None, steps=None, average=0.0):
     """The parser of an example with the options that all examples take.
 
     description: text for --help.  name: the folder of its runs.  batch_size, and epochs or
-    steps: the defaults.
+    steps, and average: the defaults.
     """
     result = Parser(description=description, formatter_class=Formatter)
     result.set_defaults(name=name)
@@ -60,6 +60,9 @@ def parser(description, *, name, batch_size, epochs=None, steps=None):
         help="go on with the run in --out, without it with the one that was saved last")
     add("--dtype", choices=FLOAT_TYPES, default="float32", help="precision of the arithmetic")
     add("--width", type=number(0, 16), default=1.0, help="scales the channels of both networks")
+    add("--average", type=fraction, default=average, metavar="DECAY",
+        help="draw with the moving average of the generator's weights over about the last "
+             "1 / (1 - DECAY) steps; 0: with the generator as it is")
     add("--sample-every", type=integer(1), metavar="STEPS",
         help="draw pictures this often, besides after each epoch")
     add("--summary", action="store_true", help="print both networks and exit")

@@ -26,12 +26,13 @@ import numpy as np
 from .. import random
 from ..arrays import array_module, on_gpu, resolve_device, to_host
 from ..atomic import replacing
+from ..average import MovingAverage
 from ..condition import one_hot
 from ..errors import RunFailed, UserError
 from ..kernels import gpu_pointwise
 from ..version import __version__
 from . import pictures, shortage
-from .checkpoint import Checkpoint, save, state
+from .checkpoint import TRAINED, Checkpoint, save, state
 from .feed import Feed
 from .history import History
 from .lock import locked
@@ -55,6 +56,8 @@ class Run:
     networks: dict name -> Sequential, "generator" among them.  optimizers: dict of
     the same names.  latent: the `Latent` of the generator.  value_range: of the
     generator's images; the real ones are scaled to it.
+
+    With `options.average` above 0, pictures are those of the generator's moving average.
 
     Iterating yields one batch of real images a step, (batch, H, W, C) on the device,
     in a new random order every epoch.  What the last whole batch of an epoch leaves
@@ -80,6 +83,10 @@ class Run:
         self.xp = array_module(self.device)
         for part in (*networks.values(), *optimizers.values()):
             part.to(self.device)
+        generator, self._average, self._stored = networks["generator"], None, networks
+        if options.average:
+            self._average = MovingAverage(generator, options.average)
+            self._stored = networks | {"generator": self._average.network, TRAINED: generator}
         self.feed = Feed(dataset.images, self.xp)
         self.labels = self._checked_labels() if latent.classes else None
 
@@ -110,6 +117,8 @@ class Run:
                     network.begin_step(self.step)
                 yield self._real_batch()
                 self.step += 1
+                if self._average is not None:
+                    self._average.update(self.step)
                 if self.step % (1 if self.device == "cpu" else READ_EVERY) == 0:
                     self._read_losses()
                 if interrupts.signal is not None:
@@ -188,7 +197,7 @@ class Run:
                 f"cannot resume {checkpoint.path} up to step {self.total_steps}: it is at step "
                 f"{run['step']} already; give more --epochs or --steps"
             )
-        checkpoint.restore(self.networks, self.optimizers)
+        checkpoint.restore(self._stored, self.optimizers)
         self.step = self._saved_step = run["step"]
         path = self.folder / HISTORY
         if path.exists():
@@ -258,7 +267,7 @@ class Run:
     def _save(self):
         """Write all that an epoch leaves; the checkpoint last."""
         self._read_losses()
-        for array in state(self.networks, self.optimizers).values():
+        for array in state(self._stored, self.optimizers).values():
             if not bool(self.xp.isfinite(array).all()):
                 self._fail_not_finite(self.step, {})
         self._save_samples(f"epoch_{self._epoch:03d}")
@@ -272,7 +281,7 @@ class Run:
             "value_range": list(self.value_range),
             "step": self.step,
         }
-        save(self.folder / CHECKPOINT, self.networks, self.optimizers, run)
+        save(self.folder / CHECKPOINT, self._stored, self.optimizers, run)
         self._saved_step = self.step
 
     def _save_samples(self, name):
@@ -292,7 +301,7 @@ class Run:
 
     def _sheet(self, z, scale=None):
         """A contact sheet, uint8 (H, W, C); the generator runs in evaluation mode."""
-        images, _ = self.networks["generator"].forward(z, train=False)
+        images, _ = self._stored["generator"].forward(z, train=False)
         return pictures.grid(pictures.to_uint8(to_host(images), self.value_range), scale=scale)
 
     def _save_gif(self):
