@@ -19,7 +19,7 @@ from . import cache, colours, glyphs
 from .dataset import Dataset, check_limit
 
 SIDE = 28          # of MNIST's page, whose pixel is the unit of all lengths below
-COUNTS = {"train": 20_000, "test": 4_000}
+COUNTS = {"train": 30_000, "test": 4_000}
 MOST_BYTES = 250_000_000           # of pictures: a set of large ones has fewer
 
 VERSION = 1        # in the name of the cached file: raise it when any digit would change
@@ -30,11 +30,11 @@ FEW = 20           # digits drawn at a time: their arrays stay in the processor'
 def load(*, split="train", seed=0, size=SIDE, channels=1, limit=None):
     """The built-in digits as a `Dataset`, images uint8 (N, size, size, channels).
 
-    20,000 to train on, or 4,000 others for `"test"`; fewer where they would take more than
+    30,000 to train on, or 4,000 others for `"test"`; fewer where they would take more than
     250 MB.  channels: 1 is white on black; 3 is in colour, with the attribute `"Warm"` (`colours`).
     limit: make the first so many only; raises UserError unless there are as many.
 
-    Those of MNIST's form are drawn once (about a second) and kept in the user's cache directory
+    Those of MNIST's form are drawn once (in two seconds) and kept in the user's cache directory
     where that can be written; a cached file that is damaged is drawn again.  Others are drawn
     every time.
     """

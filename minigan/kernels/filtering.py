@@ -214,7 +214,7 @@ def _operations(factors):
         operations = [(lambda term, out: np.copyto(out, term), plus.pop(0))]
     else:
         operations = [(np.negative, minus.pop(0))]
-    for plus, minus in digits:
+    for plus, minus in digits:  # of the first one, what is left
         operations += [(np.add, i) for i in plus] + [(np.subtract, i) for i in minus]
         operations.append((np.add, None))
     return operations[:-1]
