@@ -205,6 +205,12 @@ def test_matmul_of_more_axes():
     assert products.matmul(a[:0], b).shape == (0, 2, 5, 6)
 
 
+def test_matmuls_over_nothing_are_zero():
+    out = np.full((5, 6), np.nan)
+    products.matmuls([normal(5, 0)], [normal(0, 6)], [out])
+    assert (out == 0).all()
+
+
 def test_matmuls():
     sizes = PRODUCTS[::2]
     a, b = ([normal(*shape) for shape in pairs]

@@ -1,7 +1,8 @@
-"""Matrix products on all cores, each core a part of the result.
+"""Matrix products on all cores, each core a part of the results.
 
-A core takes a range of the result's rows, or of its columns where it has few rows: a
-BLAS rearranges the whole of the right matrix for every range of rows.
+Of several products a core takes some.  Of one it takes a range of the result's rows, or of its
+columns where it has few rows: a BLAS rearranges the whole of the right matrix for every range
+of rows.
 """
 
 import numpy as np
@@ -12,7 +13,7 @@ from ..threads import parallel
 FEW_ROWS = 512
 PER_ELEMENT = 32  # multiplications in the time that other work takes for an element
 ALIGNED = 16  # columns: a cache line of float32
-PARTS = 1024  # of a product, to share out
+PARTS = 1024  # of all products, to share out
 
 
 def matmul(a, b, out=None):
@@ -29,20 +30,28 @@ def matmul(a, b, out=None):
 def matmuls(a, b, out):
     """out[i] = a[i] @ b[i] for lists of matrices: all products in one go over the cores."""
     xp = get_array_module(out[0])
+    costs = [out_i.size * max(1, len(b_i)) for out_i, b_i in zip(out, b)]  # multiplications
+    total = sum(costs)
 
-    def work(start, stop):  # a range of the parts of each product
-        for a_i, b_i, out_i in zip(a, b, out):
-            rows, columns = out_i.shape
-            if rows >= min(columns, FEW_ROWS):
-                part = slice(start * rows // PARTS, stop * rows // PARTS)
-                xp.matmul(a_i[part], b_i, out=out_i[part])
-            else:
-                lines = -(-columns // ALIGNED)
-                part = slice(start * lines // PARTS * ALIGNED, stop * lines // PARTS * ALIGNED)
-                xp.matmul(a_i, b_i[:, part], out=out_i[:, part])
+    def work(start, stop):  # a range of the parts of all products, one after the other
+        start, stop = start * total // PARTS, stop * total // PARTS
+        for a_i, b_i, out_i, cost in zip(a, b, out, costs):
+            first, last = max(start, 0), min(stop, cost)
+            if first < last:
+                multiply_part(a_i, b_i, out_i, lambda n: slice(first * n // cost, last * n // cost))
+            start, stop = start - cost, stop - cost
+
+    def multiply_part(a, b, out, part):
+        rows, columns = out.shape
+        if rows >= min(columns, FEW_ROWS):
+            rows = part(rows)
+            xp.matmul(a[rows], b, out=out[rows])
+        else:
+            lines = part(-(-columns // ALIGNED))
+            columns = slice(lines.start * ALIGNED, lines.stop * ALIGNED)
+            xp.matmul(a, b[:, columns], out=out[:, columns])
 
     if xp is np:
-        multiplications = sum(a_i.size * b_i.shape[1] for a_i, b_i in zip(a, b))
-        parallel(work, PARTS, multiplications // PER_ELEMENT)
+        parallel(work, PARTS, total // PER_ELEMENT)
     else:
         work(0, PARTS)
