@@ -20,6 +20,7 @@ KERNELS = [  # kernel, stride
     ((4, 4), (1, 1)),
     ((4, 3), (2, 1)),  # one filtering for the rows, another for the columns
     ((3, 4), (1, 2)),
+    ((3, 4), (1, 1)),
     ((2, 3), (3, 1)),  # a stride larger than the kernel: pixels that no window reads
 ]
 SIZES = ((8, 8), (7, 9), (5, 6), (12, 5), (4, 4))
