@@ -115,7 +115,7 @@ def info(options):
     """Print the networks, the run and its step."""
     checkpoint = Checkpoint(options.checkpoint)
     for name, network in checkpoint.networks().items():
-        if name != TRAINED:  # layer for layer like the generator, its average
+        if name != TRAINED:  # the same layers as the generator, its average
             print(network.summary(), end="\n\n")
     if checkpoint.run:
         data = checkpoint.run["data"]

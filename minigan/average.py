@@ -17,14 +17,15 @@ class MovingAverage:
 
         average = d average + (1 - d) current,    d = min(decay, (1 + t) / (10 + t))
 
-    at step t, so that about the last 1 / (1 - decay) steps count, and in the beginning fewer:
-    the initial weights are soon forgotten.
+    at step t, so that about the last 1 / (1 - decay) steps count, and in the beginning fewer: the
+    initial weights are soon forgotten, and d does not reach 0.995 before step 1,790.  From step
+    10 on only every tenth step is taken in, and counts for ten: an update is a pass over memory.
 
     source: a built Sequential.  decay: 0 <= decay < 1.  network: the average, a Sequential like
     the source; at first a copy of it.  Raises ValueError for a decay out of range.
     """
 
-    EVERY = 10  # steps from one update to the next, after as many first ones: each one takes time
+    EVERY = 10  # steps from one update to the next, after so many first ones with one each
 
     def __init__(self, source, decay):
         check_setting(self, "decay", decay, 0, 1)

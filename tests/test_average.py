@@ -123,7 +123,7 @@ def test_a_run_in_legs_has_the_same_average(gan, pictures, tmp_path):
 
 
 @pytest.mark.parametrize("more, decay", [([], 0.995), (["--original"], 0.0)])
-def test_the_tutorial_had_no_average(gan, pictures, tmp_path, more, decay):
+def test_the_default_has_an_average_and_the_tutorial_had_none(gan, pictures, tmp_path, more, decay):
     assert run(gan.main, *words(pictures, tmp_path / "out", *more)) == 0
     checkpoint = Checkpoint(tmp_path / "out" / "checkpoint.npz")
     assert checkpoint.run["options"]["average"] == decay

@@ -19,6 +19,7 @@ RUNS = [
     ("mnist_gan", [], (28, 28, 1), (-1, 1)),
     ("mnist_dcgan", [], (28, 28, 1), (-1, 1)),
     ("mnist_dcgan", ["--original"], (28, 28, 1), (-1, 1)),
+    ("mnist_dcgan", ["--original", "--average", 0.9], (28, 28, 1), (-1, 1)),
     ("cifar_dcgan", [], (32, 32, 3), (-1, 1)),
     ("mnist_conv_gan", ["--pretrain", 10], (28, 28, 1), (0, 1)),
     ("mnist_conv_gan", ["--pretrain", 10, "--original"], (28, 28, 1), (0, 1)),

@@ -160,6 +160,15 @@ def test_interrupt_saves_and_says_how_to_go_on(
     assert_same_results(out, whole)
 
 
+def test_an_interrupt_after_a_step_with_pictures(gan, pictures, tmp_path):
+    every = ["--sample-every", 3]
+    assert run(gan.main, *words(pictures, tmp_path / "whole", *every)) == 0
+    at_step(gan, 6, lambda *_: signal.raise_signal(signal.SIGINT))
+    assert run(gan.main, *words(pictures, tmp_path / "out", *every)) == 130
+    assert run(gan.main, "--resume", "--out", tmp_path / "out") == 0
+    assert_same_results(tmp_path / "out", tmp_path / "whole")
+
+
 def test_a_second_ctrl_c_stops_at_once(gan, pictures, tmp_path, capsys, whole):
     def twice(*_):
         signal.raise_signal(signal.SIGINT)
@@ -179,6 +188,7 @@ def test_a_second_ctrl_c_stops_at_once(gan, pictures, tmp_path, capsys, whole):
     ([], [["--steps", 7], ["--epochs", 2]]),
     (["--steps", 8], [["--steps", 2], ["--steps", 3], ["--steps", 5], ["--steps", 8]]),
     (["--epochs", 3], [["--epochs", 1], ["--epochs", 3]]),
+    (["--sample-every", 3], [["--sample-every", 3, "--steps", 6], ["--epochs", 2]]),
 ])
 def test_a_run_in_legs_is_the_run_in_one_go(gan, pictures, tmp_path, whole_words, legs):
     whole, out = tmp_path / "whole", tmp_path / "legs"

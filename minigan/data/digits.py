@@ -34,7 +34,7 @@ def load(*, split="train", seed=0, size=SIDE, channels=1, limit=None):
     250 MB.  channels: 1 is white on black; 3 is in colour, with the attribute `"Warm"` (`colours`).
     limit: make the first so many only; raises UserError unless there are as many.
 
-    Those of MNIST's form are drawn once (in two seconds) and kept in the user's cache directory
+    Those of MNIST's form are drawn once (about a second) and kept in the user's cache directory
     where that can be written; a cached file that is damaged is drawn again.  Others are drawn
     every time.
     """

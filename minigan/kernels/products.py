@@ -13,7 +13,7 @@ from ..threads import parallel
 FEW_ROWS = 512
 PER_ELEMENT = 32  # multiplications in the time that other work takes for an element
 ALIGNED = 16  # columns: a cache line of float32
-PARTS = 1024  # of all products, to share out
+PARTS = 5040  # of all products, to share out: a multiple of most numbers of cores
 
 
 def matmul(a, b, out=None):

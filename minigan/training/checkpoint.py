@@ -6,7 +6,8 @@
     description               JSON (uint8): architectures, optimizer steps, the run
 
 A run that keeps a moving average of its generator stores that as `generator`, the one to draw
-with, and the one in training, with which a resumed run goes on, as `generator/trained`.
+with, and the one in training as `generator/trained`: a resumed run goes on with it, and
+`generator/optimizer` is its optimizer.
 
 The architectures are data too, so a checkpoint alone rebuilds its networks.
 Nothing is pickled: a file from a stranger can hold wrong numbers, but no code.

@@ -41,7 +41,7 @@ def parser(description, *, name, batch_size, epochs=None, steps=None, average=0.
     """The parser of an example with the options that all examples take.
 
     description: text for --help.  name: the folder of its runs.  batch_size, and epochs or
-    steps, and average: the defaults.
+    steps, and average (None: the example decides): the defaults.
     """
     result = Parser(description=description, formatter_class=Formatter)
     result.set_defaults(name=name)
@@ -62,7 +62,7 @@ def parser(description, *, name, batch_size, epochs=None, steps=None, average=0.
     add("--width", type=number(0, 16), default=1.0, help="scales the channels of both networks")
     add("--average", type=fraction, default=average, metavar="DECAY",
         help="draw with the moving average of the generator's weights over about the last "
-             "1 / (1 - DECAY) steps; 0: with the generator as it is")
+             "1 / (1 - DECAY) steps, fewer at first; 0: with the generator as it is")
     add("--sample-every", type=integer(1), metavar="STEPS",
         help="draw pictures this often, besides after each epoch")
     add("--summary", action="store_true", help="print both networks and exit")
@@ -181,6 +181,7 @@ def _bring_in(run, options, given, path):
     stored = run["options"] if isinstance(run, dict) and "options" in run else None
     if stored is None or run["name"] != options.name:
         raise UserError(f"{path} was not written by this program: give --out of one of its runs")
+    stored = {"average": 0.0} | stored  # of a run from before there was one
     differing = [
         f"{key} is {stored[key]} there, {given[key]} here"
         for key in stored.keys() & given.keys() - FREE_ON_RESUME

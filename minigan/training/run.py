@@ -83,8 +83,10 @@ class Run:
         self.xp = array_module(self.device)
         for part in (*networks.values(), *optimizers.values()):
             part.to(self.device)
-        generator, self._average, self._stored = networks["generator"], None, networks
+        # The networks as a checkpoint names them; its "generator" is the one that draws.
+        self._average, self._stored = None, networks
         if options.average:
+            generator = networks["generator"]
             self._average = MovingAverage(generator, options.average)
             self._stored = networks | {"generator": self._average.network, TRAINED: generator}
         self.feed = Feed(dataset.images, self.xp)
@@ -113,7 +115,7 @@ class Run:
             self._begin()
             shortage.advice = self._out_of_memory
             while self.step < self.total_steps:
-                for network in self.networks.values():
+                for network in self._stored.values():
                     network.begin_step(self.step)
                 yield self._real_batch()
                 self.step += 1
@@ -121,12 +123,14 @@ class Run:
                     self._average.update(self.step)
                 if self.step % (1 if self.device == "cpu" else READ_EVERY) == 0:
                     self._read_losses()
+                epoch_ends = self.step % self.steps_per_epoch == 0
+                every = self.options.sample_every
+                if every and self.step % every == 0 and not epoch_ends:
+                    self._save_samples(f"step_{self.step:06d}")
                 if interrupts.signal is not None:
                     self._interrupted(interrupts.signal)
-                if self.step % self.steps_per_epoch == 0 or self.step == self.total_steps:
+                if epoch_ends or self.step == self.total_steps:
                     self._save()
-                elif self.options.sample_every and self.step % self.options.sample_every == 0:
-                    self._save_samples(f"step_{self.step:06d}")
             self._finish()
 
     def address(self, where):
