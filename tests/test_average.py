@@ -1,5 +1,7 @@
 """The moving average of a network: its formula, and its place in a run."""
 
+import json
+
 import numpy as np
 import pytest
 from helpers import STEPS_PER_EPOCH, arrays, assert_same_results, run, words
@@ -120,6 +122,19 @@ def test_a_run_in_legs_has_the_same_average(gan, pictures, tmp_path):
     for steps in (12, *STEPS[1:]):
         assert run(gan.main, "--resume", "--out", legs, "--steps", steps) == 0
     assert_same_results(legs, whole)
+
+
+def test_a_run_from_before_there_was_an_average_goes_on_without(gan, pictures, tmp_path):
+    whole, old = tmp_path / "whole", tmp_path / "old"
+    assert run(gan.main, *words(pictures, whole, "--average", 0)) == 0
+    assert run(gan.main, *words(pictures, old, "--average", 0, "--epochs", 1)) == 0
+    stored = arrays(old / "checkpoint.npz")
+    description = json.loads(stored["description"].tobytes())
+    del description["run"]["options"]["average"]
+    stored["description"] = np.frombuffer(json.dumps(description).encode(), np.uint8)
+    np.savez(old / "checkpoint.npz", **stored)
+    assert run(gan.main, "--resume", "--out", old, "--epochs", 2) == 0
+    assert_same_results(old, whole)
 
 
 @pytest.mark.parametrize("more, decay", [([], 0.995), (["--original"], 0.0)])
