@@ -21,11 +21,11 @@ from ..arrays import on_gpu
 from . import cpu, gpu
 from .blocks import blockwise, in_blocks, over_samples
 from .geometry import Geometry, geometry, transposed_geometry
-from .products import matmul
+from .products import matmul, matmuls
 
 __all__ = [
     "Geometry", "blockwise", "conv", "conv_dw", "conv_dx", "conv_dx_dw", "conv_y_dw", "geometry",
-    "in_blocks", "matmul", "over_samples", "transposed_geometry",
+    "in_blocks", "matmul", "matmuls", "over_samples", "transposed_geometry",
 ]
 
 

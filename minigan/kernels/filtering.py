@@ -142,10 +142,21 @@ class Filtering:
         for i, row in enumerate(self.output):
             combine(y[i :: self.outputs], row, m)
 
-    def transform_output_adjoint(self, a, y, m):
-        """m = row a of A^T y:  y (T * outputs, ...) -> m (T, ...)."""
-        cells = [y[i :: self.outputs] for i in range(self.outputs)]
-        combine(m, tuple(row[a] for row in self.output), cells)
+    def transform_output_adjoint(self, m):
+        """m = A^T y, in place:  the P arrays m[a] (T, ...), of which `output_products` hold y.
+
+        The product of each output i, output_products[i], holds y[i::outputs].
+        """
+        outputs = [m[a] for a in self.output_products]
+        for a, column in enumerate(zip(*self.output, strict=True)):
+            if a not in self.output_products:
+                combine(m[a], column, outputs)
+
+    @cached_property
+    def output_products(self):
+        """For each output the product whose row of A^T is that output alone."""
+        columns = list(zip(*self.output, strict=True))
+        return [columns.index(unit) for unit in _unit_vectors(self.outputs)]
 
     @cached_property
     def _parts(self):
@@ -174,6 +185,10 @@ class Filtering:
         """For each cell of taps: (width, ...)."""
         starts = [phase.first + i * self.stride for i in range(len(phase.filter[0]))]
         return [g[start : start + phase.width] for start in starts]
+
+
+def _unit_vectors(size):
+    return [tuple(int(i == j) for j in range(size)) for i in range(size)]
 
 
 @cache

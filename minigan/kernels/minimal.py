@@ -99,8 +99,8 @@ class _Plan:
 
     T x S tiles an image; Da rows and Db columns of a cell's pixels take part in the
     product (a, b), so V_ab is (T * S * n, Da * Db * C) for a group of n images, U_ab
-    (Da * Db * C, K) and M_ab (T * S * n, K).  V, U and M are lists of arrays (L, ...), one for
-    each stack of L row products (see `Filtering.stacks`) and each b.
+    (Da * Db * C, K) and M_ab (T * S * n, K).  V and U are lists of arrays (L, ...), one for
+    each stack of L row products (see `Filtering.stacks`) and each b; M is one array.
 
     A Filtering works along the leading axes of its arrays, so the transforms hand it views with
     the rows' or the columns' axes in front.
@@ -122,7 +122,7 @@ class _Plan:
             )
         ]
         self.cores = core_count()  # once: V and M must be cut into the same groups
-        self.depths = [  # (L, Da * Db) of each array of V, U or M
+        self.depths = [  # (L, Da * Db) of each array of V or U
             (len(stack), self._row_depth(stack) * db)
             for stack in self.rows.stacks
             for db in self.columns.depths
@@ -132,20 +132,22 @@ class _Plan:
 
     def conv(self, v, u, y):
         """y (n, oh, ow, K) = A (V @ U)."""
-        m = self.arrays_m(len(y))
-        matmuls(_matrices(v), _matrices(u), _matrices(m))
+        m = self.array_m(len(y))
+        matmuls(zip(_matrices(v), _matrices(u), self._matrices_m(m), strict=True))
         self.transform_output(m, y)
 
     def conv_dx(self, m, u, dx):
         """dx (n, H, W, C) = B^T (M @ U.T)."""
         v = self.arrays_v(len(dx))
-        matmuls(_matrices(m), [u_ab.T for u_ab in _matrices(u)], _matrices(v))
+        u_turned = [u_ab.T for u_ab in _matrices(u)]
+        matmuls(zip(self._matrices_m(m), u_turned, _matrices(v), strict=True))
         self.transform_data_adjoint(v, dx)
 
     def add_conv_dw(self, v, m, total):
         """total + V.T @ M, like U; total is changed, None stands for zeros."""
         part = self.arrays_u("sum of u" if total is None else "part of u")
-        matmuls([v_ab.T for v_ab in _matrices(v)], _matrices(m), _matrices(part))
+        v_turned = [v_ab.T for v_ab in _matrices(v)]
+        matmuls(zip(v_turned, self._matrices_m(m), _matrices(part), strict=True))
         if total is None:
             return part
         self.add_filters(part, total)
@@ -181,8 +183,10 @@ class _Plan:
     def arrays_u(self, use="u"):
         return self._arrays(use, lambda depth: (depth * self.channels, self.filters))
 
-    def arrays_m(self, n):
-        return self._arrays("m", lambda _: (n * math.prod(self.tiles), self.filters))
+    def array_m(self, n):
+        """(row products, column products, T * S * n, K)."""
+        shape = self.rows.products, self.columns.products, n * math.prod(self.tiles), self.filters
+        return self.take("m", shape)
 
     def _arrays(self, use, matrix_shape):
         """For each stack and b an array (L, *matrix_shape(Da * Db)), all in one workspace."""
@@ -192,6 +196,11 @@ class _Plan:
             start, stop = stop, stop + math.prod(shape)
             arrays.append(flat[start:stop].reshape(shape))
         return arrays
+
+    def _matrices_m(self, m):
+        """The list of all matrices of M, in the order of V's and U's."""
+        columns = range(self.columns.products)
+        return [m[a, b] for stack in self.rows.stacks for b in columns for a in stack]
 
     def chunks(self, n):
         """Ranges of the n images whose V and M fit in a workspace."""
@@ -205,13 +214,13 @@ class _Plan:
     def _over_images(self, transform, arrays, images):
         """transform(arrays, images) for groups of images (n, H, W, C), by all cores.
 
-        arrays: a list of (L, n * T * S, columns), of which each group takes its rows.
+        arrays: a list of (..., n * T * S, columns), of which each group takes its rows.
         """
         tiles = math.prod(self.tiles)
 
         def work(i, j):
             with unbuffered():
-                transform([each[:, i * tiles : j * tiles] for each in arrays], images[i:j])
+                transform([each[..., i * tiles : j * tiles, :] for each in arrays], images[i:j])
 
         workspace.over_images(work, len(images), self._image_bytes(), self.cores)
 
@@ -364,37 +373,33 @@ class _Plan:
 
     def transform_output(self, m, y):
         """M -> y (n, oh, ow, K)."""
-        self._over_images(self._transform_output, m, y)
+        self._over_images(self._transform_output, [m], y)
 
     def _transform_output(self, m, y):
-        betweens = []
-        for stack, m_stack in self._by_stack(m, self._m_tiles):
-            between = self._output_between(len(y), stack)
-            self.columns.transform_output(m_stack, _columns_in_front(between))
-            betweens.extend(between)
+        m, between = self._m_tiles(*m, len(y)), self._output_between(len(y))
+        self.columns.transform_output(m.transpose(1, 3, 0, 2, 4, 5), _columns_in_front(between))
         outputs = self.take("outputs", self._outputs_shape(len(y)))
-        self.rows.transform_output(betweens, outputs)
+        self.rows.transform_output(between, outputs)
         np.copyto(y, outputs[: y.shape[1], : y.shape[2]].transpose(2, 0, 1, 3))
 
     def transform_output_adjoint(self, dy):
         """dy (n, oh, ow, K) -> M."""
-        m = self.arrays_m(len(dy))
-        self._over_images(self._transform_output_adjoint, m, dy)
+        m = self.array_m(len(dy))
+        self._over_images(self._transform_output_adjoint, [m], dy)
         return m
 
     def _transform_output_adjoint(self, m, dy):
-        _, height, width, _ = dy.shape
-        outputs = self.take("outputs", self._outputs_shape(len(dy)))
-        outputs[height:] = 0  # where the last tiles reach past the last outputs
-        outputs[:, width:] = 0
-        np.copyto(outputs[:height, :width], dy.transpose(1, 2, 0, 3))
-        for stack, m_stack in self._by_stack(m, self._m_tiles):
-            between = self._output_between(len(dy), stack)
-            for a, between_a in zip(stack, between, strict=True):
-                self.rows.transform_output_adjoint(a, outputs, between_a)
-            columns = _columns_in_front(between)
-            for b, m_b in enumerate(m_stack):
-                self.columns.transform_output_adjoint(b, columns, m_b)
+        m = self._m_tiles(*m, len(dy))
+        # Some products read one output alone: its pixels, of all tiles, are their M.
+        for i, a in enumerate(self.rows.output_products):
+            for j, b in enumerate(self.columns.output_products):
+                part = dy[:, i :: self.rows.outputs, j :: self.columns.outputs]
+                m[a, b, part.shape[1] :] = 0  # where the last tiles reach past the last outputs
+                m[a, b, :, part.shape[2] :] = 0
+                np.copyto(m[a, b, : part.shape[1], : part.shape[2]], part.transpose(1, 2, 0, 3))
+        for a in self.rows.output_products:
+            self.columns.transform_output_adjoint(m[a])
+        self.rows.transform_output_adjoint(m)
 
     def _outputs_shape(self, n):
         """(T * row outputs, S * column outputs, n, K)."""
@@ -405,13 +410,14 @@ class _Plan:
             self.filters,
         )
 
-    def _output_between(self, n, stack):
-        """Scratch (L, T, S * column outputs, n, K): outputs without A along the rows yet."""
-        return self._take_between(stack, (self.tiles[0], *self._outputs_shape(n)[1:]))
+    def _output_between(self, n):
+        """Scratch (row products, T, S * column outputs, n, K): outputs without A along the rows."""
+        shape = self.rows.products, self.tiles[0], *self._outputs_shape(n)[1:]
+        return self.take("output between", shape)
 
-    def _m_tiles(self, m_b, stack, b):
-        """(L, T * S * n, K) -> (S, L, T, n, K)."""
-        return _columns_in_front(m_b.reshape(len(stack), *self.tiles, -1, self.filters))
+    def _m_tiles(self, m, n):
+        """(row products, column products, T * S * n, K) -> (.., .., T, S, n, K)."""
+        return m.reshape(*m.shape[:2], *self.tiles, n, self.filters)
 
     def _by_stack(self, arrays, view):
         """For each stack (its row products, the views of its arrays)."""
@@ -423,7 +429,7 @@ class _Plan:
 
 
 def _matrices(arrays):
-    """The list of all matrices of V, U or M."""
+    """The list of all matrices of V or U."""
     return [matrix for stack in arrays for matrix in stack]
 
 

@@ -23,22 +23,25 @@ def matmul(a, b, out=None):
     """
     if out is None:
         out = get_array_module(a).empty((*a.shape[:-1], b.shape[1]), a.dtype)
-    matmuls([a.reshape(-1, len(b))], [b], [out.reshape(-1, b.shape[1])])
+    matmuls([(a.reshape(-1, len(b)), b, out.reshape(-1, b.shape[1]))])
     return out
 
 
-def matmuls(a, b, out):
-    """out[i] = a[i] @ b[i] for lists of matrices: all products in one go over the cores."""
-    xp = get_array_module(out[0])
-    costs = [out_i.size * max(1, len(b_i)) for out_i, b_i in zip(out, b)]  # multiplications
+def matmuls(products):
+    """out = a @ b for each (a, b, out) of matrices: all products in one go over the cores."""
+    products = list(products)
+    if not products:
+        return
+    xp = get_array_module(products[0][-1])
+    costs = [out.size * max(1, len(b)) for _, b, out in products]  # multiplications
     total = sum(costs)
 
     def work(start, stop):  # a range of the parts of all products, one after the other
         start, stop = start * total // PARTS, stop * total // PARTS
-        for a_i, b_i, out_i, cost in zip(a, b, out, costs):
+        for product, cost in zip(products, costs, strict=True):
             first, last = max(start, 0), min(stop, cost)
             if first < last:
-                multiply_part(a_i, b_i, out_i, lambda n: slice(first * n // cost, last * n // cost))
+                multiply_part(*product, lambda n: slice(first * n // cost, last * n // cost))
             start, stop = start - cost, stop - cost
 
     def multiply_part(a, b, out, part):

@@ -1,7 +1,8 @@
 """Dense: a matrix product over the last axis."""
 
 from .. import init
-from ..kernels import matmul
+from ..arrays import get_array_module
+from ..kernels import matmul, matmuls
 from .base import Layer
 
 
@@ -38,14 +39,20 @@ class Dense(Layer):
         return y, x
 
     def backward(self, dy, cache, params=True, inputs=True):
-        x = cache
-        if params == "set":  # the product goes where it belongs, without a copy in between
-            matmul(rows(x).T, rows(dy), out=self.weight_grad)
-        elif params:
-            self.weight_grad += matmul(rows(x).T, rows(dy))
+        x, w, xp = cache, self.weight, get_array_module(dy)
+        dw = self.weight_grad if params == "set" else xp.empty_like(w)
+        dx = xp.empty(x.shape, x.dtype)
+        wanted = []
+        if params:
+            wanted.append((rows(x).T, rows(dy), dw))  # dW = x^T dy
+        if inputs:
+            wanted.append((rows(dy), w.T, rows(dx)))  # dx = dy W^T
+        matmuls(wanted)  # together: each core takes one
+        if params is True:
+            self.weight_grad += dw
         if params and self.use_bias:
             self.put_grad(self.bias_grad, rows(dy).sum(axis=0), params)
-        return matmul(dy, self.weight.T) if inputs else None
+        return dx if inputs else None
 
     def double_backward(self, dx_bar, dy, cache):
         # dx = dy W^T is bilinear in dy and W, and does not contain x.
