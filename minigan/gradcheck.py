@@ -230,7 +230,8 @@ def check_all(seed=0):
 def _example_network():
     """A network with every kind of layer, one of them a network."""
     inner = Sequential([BatchNorm(8), Sigmoid(), Dropout(0.2)])
-    return Sequential([Dense(10, 8), Tanh(), inner, LayerNorm(8), Dense(8, 2), LeakyReLU(0.1)])
+    gated = [LeakyReLU(0.1), Dropout(0.2)]  # one pass where they are together
+    return Sequential([Dense(10, 8), Tanh(), inner, LayerNorm(8), Dense(8, 8), *gated, Dense(8, 2)])
 
 
 def table(checks):

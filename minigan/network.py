@@ -5,7 +5,9 @@ The layers' tensors are views of `network.params`, their gradients of
 checkpoint, a move to the GPU or a check for NaN is one array each.
 """
 
+from .arrays import on_gpu
 from .layers.base import Layer
+from .layers.gate import with_gates
 
 
 class Sequential(Layer):
@@ -36,7 +38,7 @@ class Sequential(Layer):
     def forward(self, x, train=True):
         """(y, cache); the cache is the list of the layers' caches."""
         caches = []
-        for layer in self.layers:
+        for layer in self._passes:
             x, cache = layer.forward(x, train)
             caches.append(cache)
         return x, caches
@@ -51,7 +53,7 @@ class Sequential(Layer):
         if trace is not None:
             trace[:] = [None] * len(self.layers)
         for index in reversed(range(lowest, len(self.layers))):
-            layer, wanted = self.layers[index], inputs or index > lowest
+            layer, wanted = self._passes[index], inputs or index > lowest
             if trace is None:
                 dy = layer.backward(dy, cache[index], params, wanted)
             elif isinstance(layer, Sequential):
@@ -77,11 +79,11 @@ class Sequential(Layer):
             self.backward(dy, cache, params=False, trace=trace)
             dy = trace
         x_bars = []
-        for layer, layer_dy, layer_cache in zip(self.layers, dy, cache):
+        for layer, layer_dy, layer_cache in zip(self._passes, dy, cache):
             dx_bar, x_bar = layer.double_backward(dx_bar, layer_dy, layer_cache)
             x_bars.append(x_bar)
         below = None  # dR/d(output of the layer) during the way down
-        for layer, layer_cache, x_bar in zip(self.layers[::-1], cache[::-1], x_bars[::-1]):
+        for layer, layer_cache, x_bar in zip(self._passes[::-1], cache[::-1], x_bars[::-1]):
             if below is not None:
                 below = layer.backward(below, layer_cache)
             if x_bar is not None:
@@ -104,6 +106,8 @@ class Sequential(Layer):
 
     def bind(self, params, grads, buffers):
         self.params, self.grads, self.buffers = params, grads, buffers
+        # What the passes go through; a GPU spares no passes over memory by it.
+        self._passes = self.layers if on_gpu(params) else with_gates(self.layers)
         at = moving_at = 0
         for layer in self.layers:
             end, moving_end = at + layer.param_count, moving_at + layer.buffer_count

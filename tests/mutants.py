@@ -29,6 +29,7 @@ def mutant(name, file, old, new, *checks, more=(), fails_with="AssertionError"):
 
 ACTIVATION, BASE, DENSE = (f"minigan/layers/{name}.py" for name in ("activation", "base", "dense"))
 DROPOUT, NORM = "minigan/layers/dropout.py", "minigan/layers/norm.py"
+GATE = "minigan/layers/gate.py"
 NETWORK, RANDOM, RUN = "minigan/network.py", "minigan/random.py", "minigan/training/run.py"
 ARRAYS, FUNCTIONS, LOSSES = "minigan/arrays.py", "minigan/functions.py", "minigan/losses.py"
 GRADCHECK, OPTIM = "minigan/gradcheck.py", "minigan/optim.py"
@@ -58,6 +59,7 @@ BY_HAND = "test_layers.py::test_batchnorm_by_hand"
 ANOTHER_AXIS = (
     "test_layers.py::test_batchnorm_on_another_axis_is_that_on_the_last_one_moved_there"
 )
+A_GATE = "test_network.py::test_a_gate_is_an_activation_and_a_dropout"
 NESTED = "test_network.py::test_gradients_and_second_order_of_nested_networks"
 FORMULA = "test_optim.py::test_against_the_formula"
 BCE = "test_losses.py::test_bce_on_logits_and_on_probabilities"
@@ -163,12 +165,18 @@ SEEN_ELSEWHERE = [
         "Dropout draws another mask on the way back", DROPOUT,
         "return self._masked(dy, cache) if inputs else None",
         "return self.forward(dy)[0] if inputs else None",
+        GRADIENTS,
+    ),
+    mutant(
+        "Gate draws another mask on the way back", GATE,
+        "return self._times(cache, dy) if inputs else None",
+        "return self.forward(dy)[0] if inputs else None",
         D_STEP,
     ),
     mutant(
         "backward updates the weights", DENSE,
-        "            self.weight_grad += matmul(rows(x).T, rows(dy))\n",
-        "            self.weight_grad += matmul(rows(x).T, rows(dy))\n"
+        "            self.weight_grad += dw\n",
+        "            self.weight_grad += dw\n"
         "            self.weight -= 1e-3 * self.weight_grad\n",
         NOT_MUTATED,
     ),
@@ -263,8 +271,8 @@ OF_OUR_OWN = [
     # Dense
     mutant(
         "Dense: backward reshapes the weight where it should transpose", DENSE,
-        "return matmul(dy, self.weight.T) if inputs else None",
-        "return matmul(dy, self.weight.reshape(self.outputs, self.inputs)) if inputs else None",
+        "wanted.append((rows(dy), w.T, rows(dx)))",
+        "wanted.append((rows(dy), w.reshape(self.outputs, self.inputs), rows(dx)))",
         GRADIENTS,
     ),
     mutant(
@@ -277,11 +285,10 @@ OF_OUR_OWN = [
     ),
     mutant(
         "Dense: the gradient is set, not added to", DENSE,
-        "self.weight_grad += matmul(rows(x).T, rows(dy))",
-        "self.weight_grad[...] = matmul(rows(x).T, rows(dy))",
+        "self.weight_grad += dw", "self.weight_grad[...] = dw",
         ACCUMULATE,
     ),
-    mutant("Dense: params=False is ignored", DENSE, "if params:", "if True:",
+    mutant("Dense: params=False is ignored", DENSE, "if params is True:", "if params != \"set\":",
            f"{TOUCHES}::test_g_step_leaves_d_alone"),
     mutant(
         "Dense: double backward with the wrong sign", DENSE,
@@ -341,11 +348,20 @@ OF_OUR_OWN = [
     mutant("Dropout: one mask for all steps", DROPOUT,
            "step=self.step, call=", "step=0, call=", DROPOUT_TEST),
     mutant("Dropout: one mask for all passes of a step", DROPOUT,
-           "self.calls += 1", "pass", DROPOUT_TEST),
+           "call=self.calls - 1", "call=0", DROPOUT_TEST),
     mutant("Dropout: the rate is the share to keep", DROPOUT,
-           "keep = 1 - self.rate", "keep = self.rate", DROPOUT_TEST),
+           "keep_mask(shape, 1 - self.rate,", "keep_mask(shape, self.rate,", DROPOUT_TEST),
     mutant("Dropout: on in evaluation mode", DROPOUT,
-           "if not (train or self.always) or self.rate == 0:", "if self.rate == 0:", DROPOUT_TEST),
+           "(train or self.always) and self.rate > 0", "self.rate > 0", DROPOUT_TEST),
+    # Gate
+    mutant("Gate: nothing is dropped", GATE, "f *= y", "pass", A_GATE),
+    mutant("Gate: not inverted above 0", GATE,
+           "(1 - self.slope) / share", "(1 - self.slope)", A_GATE),
+    mutant("Gate: the slope is not inverted", GATE, "self.slope / share", "self.slope", A_GATE),
+    mutant("Gate: its slope on the wrong side", GATE, "np.greater(x,", "np.less(x,", A_GATE),
+    mutant("Gate: takes a layer that is more than a Dropout", GATE,
+           "type(second) is Dropout", "isinstance(second, Dropout)",
+           "test_network.py::test_a_gate_stands_for_plain_layers_only"),
     # Sequential
     mutant("Sequential: x_bar is dropped", NETWORK, "if x_bar is not None:", "if False:", NESTED),
     mutant("Sequential: the second sweep leaves the parameters out", NETWORK,
@@ -500,7 +516,7 @@ OF_OUR_OWN = [
            "where=where, step=self.step)", "where=where, step=0)",
            f"{RUN_AROUND}::test_every_z_is_new"),
     mutant("masks on the GPU do not depend on the step", DROPOUT,
-           "key = random.generator(**address)", "key = random.generator(**(address | {'step': 0}))",
+           "**self._next_address()).bit", "**(self._next_address() | {'step': 0})).bit",
            "test_strict_array_module.py::TestDropout::test_keep_mask_is_addressed"),
     mutant("initial weights do not depend on the layer", BASE,
            'random.generator(self.seed, f"{self.where}/{name}")',

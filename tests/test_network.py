@@ -138,3 +138,41 @@ def test_a_layer_used_twice_or_no_layer_is_refused():
         mg.Sequential([dense, dense])
     with pytest.raises(TypeError, match="item 1"):
         mg.Sequential([dense, max])
+
+
+@pytest.mark.parametrize("mode", ["train", "evaluate", "always"])
+@pytest.mark.parametrize("size", [6, 2**17])  # the larger one goes over the cores
+@pytest.mark.parametrize("activation", [mg.LeakyReLU(0.2), mg.ReLU()], ids=repr)
+def test_a_gate_is_an_activation_and_a_dropout(activation, size, mode):
+    train, first = mode == "train", activation.clone()
+    layers = [first, mg.Dropout(0.3, always=mode == "always")]
+    net = mg.Sequential(layers, dtype="float64")
+    assert [type(layer).__name__ for layer in net._passes] == ["Gate", "Dropout"]
+    x, dy, dx_bar = np.random.default_rng(4).standard_normal((3, 3, size))
+
+    net.begin_step(5)
+    y, cache = net.forward(x, train)
+    dx, (dy_bar, x_bar) = net.backward(dy, cache), net.double_backward(dx_bar, dy, cache)
+
+    net.begin_step(5)  # the same masks
+    middle, first_cache = layers[0].forward(x, train)
+    expected, mask = layers[1].forward(middle, train)
+    np.testing.assert_allclose(y, expected, rtol=1e-15)
+    expected = layers[0].backward(layers[1].backward(dy, mask), first_cache)
+    np.testing.assert_allclose(dx, expected, rtol=1e-15)
+    up, _ = layers[0].double_backward(dx_bar, dy, first_cache)
+    np.testing.assert_allclose(dy_bar, layers[1].double_backward(up, dy, mask)[0], rtol=1e-15)
+    assert x_bar is None
+    net.forward(x, train)
+    assert layers[1].calls == (2 if mode != "evaluate" else 0)  # of this step's masks
+
+
+def test_a_gate_stands_for_plain_layers_only():
+    class Louder(mg.Dropout):
+        def forward(self, x, train=True):
+            return 2 * x, None
+
+    net = mg.Sequential([mg.ReLU(), Louder(0.3), mg.Dropout(0.3), mg.Tanh(), mg.Dropout(0.3)])
+    assert net._passes == net.layers
+    y, _ = net.forward(np.ones((1, 4)), train=False)
+    np.testing.assert_array_equal(y, np.tanh([[2.0] * 4]))

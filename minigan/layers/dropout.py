@@ -30,22 +30,31 @@ class Dropout(Layer):
         self.step, self.calls = step, 0
 
     def forward(self, x, train=True):
-        if not (train or self.always) or self.rate == 0:
-            return x, None
-        keep = 1 - self.rate
-        address = dict(seed=self.seed, where=self.where, step=self.step, call=self.calls)
-        self.calls += 1
-        if on_gpu(x):
-            key = random.generator(**address).bit_generator.random_raw()
-            return gpu_pointwise.dropout(x, key, random.kept_share(keep))
-        mask = random.keep_mask(x.shape, keep, **address)
+        if on_gpu(x) and self.drops(train):
+            key = random.generator(**self._next_address()).bit_generator.random_raw()
+            return gpu_pointwise.dropout(x, key, random.kept_share(1 - self.rate))
+        mask = self.next_mask(x.shape, train)
         return self._masked(x, mask), mask
+
+    def drops(self, train):
+        """Whether a pass drops anything."""
+        return (train or self.always) and self.rate > 0
+
+    def next_mask(self, shape, train):
+        """The mask of the next pass on the CPU, of booleans; None where nothing is dropped."""
+        if not self.drops(train):
+            return None
+        return random.keep_mask(shape, 1 - self.rate, **self._next_address())
 
     def backward(self, dy, cache, params=True, inputs=True):
         return self._masked(dy, cache) if inputs else None
 
     def double_backward(self, dx_bar, dy, cache):
         return self._masked(dx_bar, cache), None
+
+    def _next_address(self):
+        self.calls += 1
+        return dict(seed=self.seed, where=self.where, step=self.step, call=self.calls - 1)
 
     def _masked(self, x, mask):
         if mask is None:
