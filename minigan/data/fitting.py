@@ -1,10 +1,9 @@
 """Pictures of any size and colour brought to the form a model takes: size x size x channels."""
 
-import os
-
 import numpy as np
 
 from ..errors import UserError
+from ..machine import usable_memory
 
 FITS = ("crop", "squash")
 LUMA = np.array([[.299], [.587], [.114]], np.float32)      # ITU-R 601, as Pillow has it
@@ -28,14 +27,6 @@ def check_memory(count, size, channels):
         raise UserError(f"{count:,} pictures of {size}x{size}x{channels} bytes take "
                         f"{needed / 1e9:.1f} GB, but this machine has {usable / 1e9:.1f} GB of "
                         "memory for them: use fewer with --limit")
-
-
-def usable_memory():
-    """Four fifths of the bytes of physical memory, or None where the system does not tell."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 4 // 5
-    except (AttributeError, OSError, ValueError):
-        return None
 
 
 def fit_picture(picture, *, size, channels, fit="crop"):

@@ -11,7 +11,7 @@ A limit makes it refuse instead, which Python raises as MemoryError.
 import contextlib
 import ctypes
 
-from ..data.fitting import usable_memory
+from ..machine import usable_memory
 
 TRIM_THRESHOLD, MMAP_MAX = -1, -4  # mallopt's parameters, from malloc.h
 
@@ -30,7 +30,7 @@ def keep_freed_memory():
 
 
 def refuse_what_does_not_fit():
-    """Limit the process's own memory to what this machine can hold, where the system can."""
+    """Limit the process's own memory to what the machine or container holds, where that can be."""
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource
 
