@@ -356,8 +356,8 @@ OF_OUR_OWN = [
     # Gate
     mutant("Gate: nothing is dropped", GATE, "f *= y", "pass", A_GATE),
     mutant("Gate: not inverted above 0", GATE,
-           "(1 - self.slope) / share", "(1 - self.slope)", A_GATE),
-    mutant("Gate: the slope is not inverted", GATE, "self.slope / share", "self.slope", A_GATE),
+           "(1 - slope) / share", "(1 - slope)", A_GATE),
+    mutant("Gate: the slope is not inverted", GATE, "+= slope / share", "+= slope", A_GATE),
     mutant("Gate: its slope on the wrong side", GATE, "np.greater(x,", "np.less(x,", A_GATE),
     mutant("Gate: takes a layer that is more than a Dropout", GATE,
            "type(second) is Dropout", "isinstance(second, Dropout)",

@@ -26,16 +26,16 @@ class Gate(Layer):
     def __init__(self, activation, dropout):
         super().__init__()
         self.activation, self.dropout = activation, dropout
-        self.slope = activation.slope if isinstance(activation, LeakyReLU) else 0.0
 
     def forward(self, x, train=True):
         mask = self.dropout.next_mask(x.shape, train)
         share = 1.0 if mask is None else random.kept_share(1 - self.dropout.rate)
+        slope = getattr(self.activation, "slope", 0.0)  # a ReLU has none
 
         def gate(y, f, x, mask=None):
             np.greater(x, 0, out=f)
-            f *= (1 - self.slope) / share
-            f += self.slope / share
+            f *= (1 - slope) / share
+            f += slope / share
             if mask is not None:
                 np.copyto(y, mask)  # as numbers first: a product with booleans is slower
                 f *= y
