@@ -119,8 +119,8 @@ CASES = {
 
 
 def compare(case, rounds):
-    """Alternate all sides.  Returns (our seconds, PyTorch's best variant, its seconds,
-    median ratio, our MB, its MB)."""
+    """Alternate all sides.  Returns (our seconds, our MB, PyTorch's variants, the fastest first:
+    (name, seconds, median ratio, MB) of each)."""
     our_times, our_peaks = [], []
     their_times, their_peaks = ({name: [] for name in case.variants} for _ in range(2))
     for _ in range(STARTS):
@@ -136,12 +136,14 @@ def compare(case, rounds):
         our_peaks.append(worker.close())
         for name, other in others.items():
             their_peaks[name].append(other.close())
-    best = min(case.variants, key=lambda name: statistics.median(their_times[name]))
-    ratios = [theirs / own for theirs, own in zip(their_times[best], our_times)]
-    return (
-        statistics.median(our_times), best, statistics.median(their_times[best]),
-        statistics.median(ratios), max(our_peaks), max(their_peaks[best]),
-    )
+    variants = [
+        (name, statistics.median(times),
+         statistics.median(theirs / own for theirs, own in zip(times, our_times, strict=True)),
+         max(their_peaks[name]))
+        for name, times in their_times.items()
+    ]  # fmt: skip
+    variants.sort(key=lambda variant: variant[1])
+    return statistics.median(our_times), max(our_peaks), variants
 
 
 def main():
@@ -159,10 +161,12 @@ def main():
         if options.cases and not name.startswith(tuple(options.cases)):
             continue
         floor = flops(case.model, case.batch) / rate
-        own, best, theirs, ratio, own_peak, their_peak = compare(case, options.rounds)
+        own, own_peak, variants = compare(case, options.rounds)
+        (best, theirs, ratio, their_peak), *others = variants
+        also = "".join(f"; {other} {other_ratio:.2f}" for other, _, other_ratio, _ in others)
         print(form.format(name, f"{own * 1e3:.1f}", f"{theirs * 1e3:.1f}", f"{ratio:.2f}",
                           f"{floor * 1e3:.1f}", f"{own_peak:.0f}", f"{their_peak:.0f}",
-                          f"{own_peak / their_peak:.2f}", best), flush=True)
+                          f"{own_peak / their_peak:.2f}", best + also), flush=True)
 
 
 if __name__ == "__main__":
