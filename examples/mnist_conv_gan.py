@@ -104,8 +104,7 @@ def pretrain(G, D, opt_d, real, z, seed):
         D.begin_step(step)
         logits, cache = D.forward(images[chosen])
         loss, dlogits = softmax_cross_entropy(logits, target[chosen])
-        D.zero_grad()
-        D.backward(dlogits, cache, inputs=False)
+        D.backward(dlogits, cache, params="set", inputs=False)
         opt_d.step()
         progress.update(step + 1, {"d_loss": float(loss)})
     progress.close()
@@ -126,8 +125,7 @@ def train_step(G, D, opt_g, opt_d, real, z_d, z_g):
     images = xp.concatenate([real, G.forward(z_d, train=False)[0]])
     logits, cache = D.forward(images)
     d_loss, dlogits = softmax_cross_entropy(logits, classes(images, n))
-    D.zero_grad()
-    D.backward(dlogits, cache, inputs=False)
+    D.backward(dlogits, cache, params="set", inputs=False)
     opt_d.step()
     del images, cache  # 170 MB that G's step has no use for
 
@@ -136,6 +134,7 @@ def train_step(G, D, opt_g, opt_d, real, z_d, z_g):
     fake_logits, d_cache = D.forward(fake)
     g_loss, dlogits = softmax_cross_entropy(fake_logits, classes(fake, n))
     dfake = D.backward(dlogits, d_cache, params=False)
+    del d_cache  # nor G's backward for this one
     G.backward(dfake, g_cache, params="set", inputs=False)
     opt_g.step()
 

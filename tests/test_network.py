@@ -142,10 +142,10 @@ def test_a_layer_used_twice_or_no_layer_is_refused():
 
 @pytest.mark.parametrize("mode", ["train", "evaluate", "always"])
 @pytest.mark.parametrize("size", [6, 2**17])  # the larger one goes over the cores
-@pytest.mark.parametrize("activation", [mg.LeakyReLU(0.2), mg.ReLU()], ids=repr)
-def test_a_gate_is_an_activation_and_a_dropout(activation, size, mode):
-    train, first = mode == "train", activation.clone()
-    layers = [first, mg.Dropout(0.3, always=mode == "always")]
+@pytest.mark.parametrize("slope", [0.2, 0.0])
+def test_a_gate_is_a_leaky_relu_and_a_dropout(slope, size, mode):
+    train = mode == "train"
+    layers = [mg.LeakyReLU(slope), mg.Dropout(0.3, always=mode == "always")]
     net = mg.Sequential(layers, dtype="float64")
     assert [type(layer).__name__ for layer in net._passes] == ["Gate", "Dropout"]
     x, dy, dx_bar = np.random.default_rng(4).standard_normal((3, 3, size))
@@ -172,7 +172,7 @@ def test_a_gate_stands_for_plain_layers_only():
         def forward(self, x, train=True):
             return 2 * x, None
 
-    net = mg.Sequential([mg.ReLU(), Louder(0.3), mg.Dropout(0.3), mg.Tanh(), mg.Dropout(0.3)])
+    net = mg.Sequential([mg.LeakyReLU(), Louder(0.3), mg.ReLU(), mg.Dropout(0.3)])
     assert net._passes == net.layers
     y, _ = net.forward(np.ones((1, 4)), train=False)
-    np.testing.assert_array_equal(y, np.tanh([[2.0] * 4]))
+    np.testing.assert_array_equal(y, [[2.0] * 4])

@@ -412,8 +412,8 @@ class _Plan:
 
     def _output_between(self, n):
         """Scratch (row products, T, S * column outputs, n, K): outputs without A along the rows."""
-        shape = self.rows.products, self.tiles[0], *self._outputs_shape(n)[1:]
-        return self.take("output between", shape)
+        shape = self.tiles[0], *self._outputs_shape(n)[1:]
+        return self._take_between(range(self.rows.products), shape)
 
     def _m_tiles(self, m, n):
         """(row products, column products, T * S * n, K) -> (.., .., T, S, n, K)."""

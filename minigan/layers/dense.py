@@ -39,20 +39,20 @@ class Dense(Layer):
         return y, x
 
     def backward(self, dy, cache, params=True, inputs=True):
-        x, w, xp = cache, self.weight, get_array_module(dy)
-        dw = self.weight_grad if params == "set" else xp.empty_like(w)
-        dx = xp.empty(x.shape, x.dtype)
+        x, w, dx, xp = cache, self.weight, None, get_array_module(dy)
         wanted = []
-        if params:
-            wanted.append((rows(x).T, rows(dy), dw))  # dW = x^T dy
-        if inputs:
-            wanted.append((rows(dy), w.T, rows(dx)))  # dx = dy W^T
+        if params:  # dW = x^T dy
+            dw = self.weight_grad if params == "set" else xp.empty_like(w)
+            wanted.append((rows(x).T, rows(dy), dw))
+        if inputs:  # dx = dy W^T
+            dx = xp.empty(x.shape, x.dtype)
+            wanted.append((rows(dy), w.T, rows(dx)))
         matmuls(wanted)  # together: each core takes one
         if params is True:
             self.weight_grad += dw
         if params and self.use_bias:
             self.put_grad(self.bias_grad, rows(dy).sum(axis=0), params)
-        return dx if inputs else None
+        return dx
 
     def double_backward(self, dx_bar, dy, cache):
         # dx = dy W^T is bilinear in dy and W, and does not contain x.
