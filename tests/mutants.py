@@ -289,7 +289,8 @@ OF_OUR_OWN = [
         ACCUMULATE,
     ),
     mutant("Dense: params=False is ignored", DENSE, "if params:  # dW", "if True:  # dW",
-           f"{TOUCHES}::test_g_step_leaves_d_alone"),
+           f"{TOUCHES}::test_g_step_leaves_d_alone",
+           more=((DENSE, "if params is True:", 'if params != "set":'),)),
     mutant(
         "Dense: double backward with the wrong sign", DENSE,
         "self.weight_grad += matmul(rows(dx_bar).T", "self.weight_grad -= matmul(rows(dx_bar).T",
