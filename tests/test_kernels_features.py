@@ -162,7 +162,7 @@ def test_blockwise(shape, how, monkeypatch, cores):
     np.testing.assert_array_equal(y, a * b + 1)
     assert y.dtype == a.dtype and sum(sizes) == a.size
     if a.flags.c_contiguous:
-        assert max(sizes) <= 100 and (len(sizes) >= cores or a.size <= 100)
+        assert max(sizes) <= 100 and len(sizes) >= min(cores, a.size)
 
 
 def test_in_blocks_writes_in_place(monkeypatch):

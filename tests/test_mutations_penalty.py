@@ -7,7 +7,7 @@ wrong, and what is easily mistaken in a derivative of a derivative.
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from mutants import ACTIVATION, GATE, NETWORK, NORM, RUN, mutant
+from mutants import ACTIVATION, DROPOUT, GATE, NETWORK, NORM, RUN, mutant
 from test_mutations import ROOT, WORKERS, copy_project, run_checks, try_mutant
 
 CONDITION, PENALTY = "minigan/condition.py", "minigan/penalty.py"
@@ -37,6 +37,9 @@ MUTANTS = [
            f"{NUMERIC}[dense, smooth-gradient penalty-True]"),
     mutant("nothing is sent down", NETWORK,
            "if x_bar is not None:", "if False:", f"{ORACLE}[conv, smooth, nested-True]"),
+    mutant("Dropout draws another mask on the way up", DROPOUT,
+           "return self._masked(dx_bar, cache), None", "return self.forward(dx_bar)[0], None",
+           "test_layers.py::test_gradients_on_vectors_and_images"),
     mutant("Gate draws another mask on the way up", GATE,
            "return self._times(cache, dx_bar), None", "return self.forward(dx_bar)[0], None",
            f"{NUMERIC}[conv, leaky-gradient penalty-True]"),

@@ -32,7 +32,7 @@ def in_blocks(formula, *arrays):
     """formula(*arrays), block by block where the arrays are NumPy's, contiguous and large."""
     size = arrays[0].size
     contiguous = all(isinstance(a, np.ndarray) and a.flags.c_contiguous for a in arrays)
-    if size <= BLOCK or not contiguous:
+    if not contiguous:
         formula(*arrays)
         return
     flat = [array.reshape(-1) for array in arrays]

@@ -156,7 +156,8 @@ class Filtering:
     def output_products(self):
         """For each output the product whose row of A^T is that output alone."""
         columns = list(zip(*self.output, strict=True))
-        return [columns.index(unit) for unit in _unit_vectors(self.outputs)]
+        units = [tuple(int(i == j) for j in range(self.outputs)) for i in range(self.outputs)]
+        return [columns.index(unit) for unit in units]
 
     @cached_property
     def _parts(self):
@@ -185,10 +186,6 @@ class Filtering:
         """For each cell of taps: (width, ...)."""
         starts = [phase.first + i * self.stride for i in range(len(phase.filter[0]))]
         return [g[start : start + phase.width] for start in starts]
-
-
-def _unit_vectors(size):
-    return [tuple(int(i == j) for j in range(size)) for i in range(size)]
 
 
 @cache
