@@ -10,9 +10,9 @@ The bounds below are measured (docs/performance.md).
 from . import im2col, minimal
 
 # For minimal filtering to pay:
-LEAST_CHANNELS = 16  # of input and of output
+LEAST_CHANNELS = 8  # of input and of output
 LEAST_WINDOWS = 512  # in the batch
-LEAST_MULTIPLICATIONS = 5e8  # of the direct convolution
+LEAST_MULTIPLICATIONS = 1e8  # of the direct convolution
 
 
 def conv(x, w, geometry):

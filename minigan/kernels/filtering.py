@@ -1,279 +1,183 @@
 """Minimal filtering in one axis: several outputs of a short filter in fewer products.
 
-Two neighbouring outputs of a two-tap filter, y0 = d0 g0 + d1 g1 and
-y1 = d1 g0 + d2 g1, take three products instead of four (Winograd 1980):
+A tile of m outputs of a filter g with t taps reads P = m + t - 1 numbers d.  Directly they take
+m t products, by the method of Toom and Cook P.  It multiplies two polynomials, h with m
+coefficients and g with t, by their values at P points, and goes back by interpolation:
 
-    m0 = (d0 - d1) g0      m1 = d1 (g0 + g1)      m2 = (d2 - d1) g1
-    y0 = m0 + m1           y1 = m1 + m2
+    s = W [(V_t g) * (V_m h)]      V_n: a row (1, p, p^2, ..., p^(n-1)) for each point p,
+                                   W: back from the values at the points to P coefficients
 
-that is  y = A [(G g) * (B d)]  with three small matrices, here of 0, 1 and -1.  The map
-is bilinear in d and g, so its adjoints take the same products between the
-transposed matrices:  d' = B^T [(G g) * (A^T y')],  g' = G^T [(B d) * (A^T y')].
+A filter is the adjoint of this in h: what h is multiplied by to give s, s' is summed with to give
+h'.  With d for s' and y for h',
 
-A filter with a stride is a sum of stride-1 filters, one a "phase": the pixels at
-one remainder modulo the stride, with the taps that meet them.  Phases share A
-and add up before it.  Phases with equally many taps share B and G too and are
-written as one, whose cells are several neighbouring pixels: 4 taps with stride 2
-are a two-tap filter over cells of two pixels.  A phase with fewer taps than
-another sits out some of the products.
+    y = A [(G g) * (B d)]          A = V_m^T,   G = V_t,   B = W^T
 
-A `Filtering` is the matrices of one (kernel, stride) and six methods: B, G, A and
-their adjoints.  Each works along the leading axes of its arrays, whatever follows.
+(Winograd 1980; Lavin & Gray 2016, arXiv:1509.09308).  The map is bilinear in d and g, so its
+adjoints take the same products between the transposed matrices:
+
+    d' = B^T [(G g) * (A^T y')]    g' = G^T [(B d) * (A^T y')]
+
+Lagrange's polynomial of the point p_i is the product of x - p_j over all other points, divided
+by its value at p_i.  W's columns are its coefficients, but the divisor stands in G, so that B
+holds whole numbers where the points do.  The last point is "infinity": the value there is the
+highest coefficient, and its polynomial the product over all other points.
+
+A filter with a stride s is a sum of filters with stride 1, one a "phase": the pixels at one
+remainder modulo s, with the taps that meet them.  All phases take the same matrices, on cells of
+s pixels; a phase with a tap less than the others leaves out G's last column.
 """
 
 from dataclasses import dataclass
-from functools import cache, cached_property
-from itertools import groupby
+from functools import cached_property
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
+from numpy.polynomial import polynomial
 
-
-@dataclass(frozen=True)
-class Phase:
-    """The pixels and taps at some remainders modulo the stride, and their products.
-
-    first, width: cell i has the `width` pixels (or taps) from first + i * stride on
-    products:     the products it takes part in, out of the axis's P
-    data:         B: a row for each of those products, a column for each cell of a tile
-    filter:       G: a row for each of those products, a column for each cell of taps
-    scale:        the factor of each row of G; with it apart, the matrices hold integers
-    """
-
-    first: int
-    width: int
-    products: tuple
-    data: tuple
-    filter: tuple
-    scale: tuple
-
-    @property
-    def pixels(self):
-        """Its part of a block of `stride` pixels."""
-        return slice(self.first, self.first + self.width)
+from . import workspace
 
 
 @dataclass(frozen=True)
 class Filtering:
-    """The products of one axis: tiles of `outputs` outputs from `taps` taps at a stride.
+    """The matrices of one axis, and six methods: B, G, A and their adjoints.
 
-    output: A: a row for each output of a tile, a column for each product
-    phases: disjoint, together all the taps
+    taps, stride: of the filter
+    outputs:      m, of a tile
+    points:       all but infinity, P - 1 of them
 
-    Names in the methods: T tiles, one every outputs * stride pixels; `depths[a]` = Da, the
-    widths of the phases in product a together.  d holds R blocks of `stride` pixels: tile t reads
-    blocks from t * outputs on, and T tiles the first `cells(T)`.
+    A cell is `stride` pixels, or the taps that meet them.
     """
 
     taps: int
     stride: int
-    output: tuple
-    phases: tuple
-
-    @property
-    def outputs(self):
-        return len(self.output)
+    outputs: int
+    points: tuple
 
     @property
     def products(self):
-        return len(self.output[0])
+        """P, of a tile, which reads as many cells."""
+        return len(self.points) + 1
 
-    @cached_property
-    def depths(self):
-        """Da for each product a."""
-        return [
-            sum(phase.width for phase in self.phases if a in phase.products)
-            for a in range(self.products)
-        ]
+    @property
+    def overlap(self):
+        """How many cells a tile shares with the next one."""
+        return self.products - self.outputs
 
-    @cached_property
-    def stacks(self):
-        """The products in lists of those that follow one another and have one depth."""
-        return [list(same) for _, same in groupby(range(self.products), self.depths.__getitem__)]
+    def tiles(self, outputs):
+        """How many tiles so many outputs take."""
+        return -(-outputs // self.outputs)
 
     def cells(self, tiles):
-        """How many blocks of `stride` pixels so many tiles read."""
-        return (tiles - 1) * self.outputs + max(len(phase.data[0]) for phase in self.phases)
+        """How many cells so many tiles read."""
+        return tiles * self.outputs + self.overlap
 
-    def transform_data(self, a, d, v):
-        """v = row a of B d:  d (R, stride, ...) pixels -> v (T, Da, ...)."""
-        reach = (len(v) - 1) * self.outputs + 1
-        for phase, row, part in self._parts[a]:
-            factors = phase.data[row]
-            cells = [
-                d[i : i + reach : self.outputs, phase.pixels] if factor else None
-                for i, factor in enumerate(factors)
-            ]
-            combine(v[:, part], factors, cells)
+    # Each works along the last axis but one, for T tiles and all L numbers of a place.
+
+    def transform_data(self, d, v):
+        """v = B d:  cells d (..., R, L) -> v (..., T, P, L); tile t reads cells from t m on."""
+        multiply(self.data, self._in_tiles(d, v.shape[-3], self.products), v)
 
     def transform_data_adjoint(self, v, d):
-        """d = B^T v:  the P arrays v[a] (T, Da, ...) -> d (R, stride, ...)."""
-        tiles = len(v[0])
-        for phase, *parts in self._phase_parts:
-            terms = [v[a][:, part] for a, part in parts]
-            columns = list(zip(*phase.data, strict=True))
-            for i in range(self.outputs):
-                # Cell i of tile t is also cell i + outputs of tile t - 1, and so on.
-                cells, readings = d[i :: self.outputs, phase.pixels], columns[i :: self.outputs]
-                for start, stop, lags in _readers(tiles, len(readings)):
-                    combine(
-                        cells[start:stop],
-                        sum((readings[lag] for lag in lags), ()),
-                        [term[start - lag : stop - lag] for lag in lags for term in terms],
-                    )
-                cells[stop:] = 0
+        """d = B^T v:  v (..., T, P, L) -> cells d (..., R, L)."""
+        m, (*others, tiles, _, numbers) = self.outputs, v.shape
+        multiply(self.data.T[:m], v, self._in_tiles(d, tiles, m))
+        d[..., tiles * m :, :] = 0
+        # The cells behind a tile's first m are those of the next tiles, too.
+        shared = workspace.take("shared", (*others, tiles, self.overlap, numbers), v.dtype)
+        multiply(self.data.T[m:], v, shared)
+        for i in range(self.overlap):
+            d[..., m + i : m + i + tiles * m : m, :] += shared[..., i, :]
 
-    def transform_filter(self, a, g, u):
-        """u = row a of G g:  g (taps, ...) -> u (Da, ...)."""
-        for phase, row, part in self._parts[a]:
-            combine(u[part], phase.filter[row], self._tap_cells(phase, g))
-            multiply(u[part], phase.scale[row])
+    def transform_filter(self, g, u):
+        """u = G g:  the taps of a phase g (..., t, L) -> u (..., P, L)."""
+        multiply(self.filter[:, : g.shape[-2]], g, u)
 
     def transform_filter_adjoint(self, u, g):
-        """g = G^T u:  the P arrays u[a] (Da, ...) -> g (taps, ...).  Scales u in place."""
-        for phase, *parts in self._phase_parts:
-            terms = [u[a][part] for a, part in parts]
-            for term, scale in zip(terms, phase.scale, strict=True):
-                multiply(term, scale)
-            for i, cell in enumerate(self._tap_cells(phase, g)):
-                combine(cell, tuple(row[i] for row in phase.filter), terms)
+        """g = G^T u:  u (..., P, L) -> the taps of a phase g (..., t, L)."""
+        multiply(self.filter.T[: g.shape[-2]], u, g)
 
     def transform_output(self, m, y):
-        """y = A m:  the P arrays m[a] (T, ...) -> y (T * outputs, ...)."""
-        for i, row in enumerate(self.output):
-            combine(y[i :: self.outputs], row, m)
+        """y = A m:  m (..., T, P, L) -> y (..., T m, L)."""
+        multiply(self.output, m, self._in_tiles(y, m.shape[-3], self.outputs))
 
-    def transform_output_adjoint(self, m):
-        """m = A^T y, in place:  the P arrays m[a] (T, ...), of which `output_products` hold y.
+    def transform_output_adjoint(self, y, m):
+        """m = A^T y:  y (..., T m, L) -> m (..., T, P, L)."""
+        multiply(self.output.T, self._in_tiles(y, m.shape[-3], self.outputs), m)
 
-        The product of each output i, output_products[i], holds y[i::outputs].
-        """
-        outputs = [m[a] for a in self.output_products]
-        for a, column in enumerate(zip(*self.output, strict=True)):
-            if a not in self.output_products:
-                combine(m[a], column, outputs)
+    def _in_tiles(self, lines, tiles, length):
+        """(..., lines, L) -> (..., tiles, length, L), a view; tile t begins at line t m."""
+        *others, _, numbers = lines.shape
+        *strides, line, number = lines.strides
+        shape = *others, tiles, length, numbers
+        return as_strided(lines, shape, (*strides, self.outputs * line, line, number))
 
-    @cached_property
-    def output_products(self):
-        """For each output the product whose row of A^T is that output alone."""
-        columns = list(zip(*self.output, strict=True))
-        units = [tuple(int(i == j) for j in range(self.outputs)) for i in range(self.outputs)]
-        return [columns.index(unit) for unit in units]
+    # The matrices, in float64
 
     @cached_property
-    def _parts(self):
-        """For each product its phases: (phase, its row of B and G, its share of the depth)."""
-        parts = []
-        for a in range(self.products):
-            parts.append([])
-            start = 0
-            for phase in self.phases:
-                if a in phase.products:
-                    share = slice(start, start + phase.width)
-                    parts[-1].append((phase, phase.products.index(a), share))
-                    start += phase.width
-        return parts
+    def data(self):
+        """B (P, P): for each point the polynomial that is zero at all the others."""
+        rows = np.zeros((self.products, self.products))
+        for row, others in zip(rows, self._others, strict=True):
+            row[: len(others) + 1] = polynomial.polyfromroots(others)
+        return rows
 
     @cached_property
-    def _phase_parts(self):
-        """For each phase, itself and then its products: (product, its share of the depth)."""
-        return [
-            (phase, *((a, part) for a, shares in enumerate(self._parts)
-                      for other, _, part in shares if other is phase))
-            for phase in self.phases
-        ]  # fmt: skip
+    def filter(self):
+        """G (P, t): the values of a polynomial of t coefficients, over those of B's rows."""
+        divisors = [
+            polynomial.polyvalfromroots(point, others)
+            for point, others in zip(self.points, self._others, strict=False)
+        ]
+        return self._values(-(-self.taps // self.stride)) / np.array([*divisors, 1])[:, None]
 
-    def _tap_cells(self, phase, g):
-        """For each cell of taps: (width, ...)."""
-        starts = [phase.first + i * self.stride for i in range(len(phase.filter[0]))]
-        return [g[start : start + phase.width] for start in starts]
+    @cached_property
+    def output(self):
+        """A (m, P)."""
+        return self._values(self.outputs).T
 
+    def _values(self, n):
+        """V_n (P, n): the values of a polynomial of n coefficients at all points."""
+        return np.concatenate([polynomial.polyvander(self.points, n - 1), np.eye(n)[-1:]])
 
-@cache
-def _readers(tiles, readings):
-    """Ranges of cells that tiles t, t - 1, ... read, so many in all: (start, stop, lags)."""
-    cells = range(tiles + readings - 1)
-    lags = [tuple(lag for lag in range(readings) if 0 <= t - lag < tiles) for t in cells]
-    ranges = [list(same) for _, same in groupby(cells, lags.__getitem__)]
-    return [(same[0], same[-1] + 1, lags[same[0]]) for same in ranges]
-
-
-def combine(out, factors, terms):
-    """out = the sum of factor * term, for integers, not all of them 0."""
-    (first, *operands), *more = _operations(factors)
-    first(*[terms[i] for i in operands], out)
-    for operation, i in more:
-        operation(out, out if i is None else terms[i], out)
+    @property
+    def _others(self):
+        """For each point, and last for infinity, all other points but infinity."""
+        finite = [[q for q in self.points if q != p] for p in self.points]
+        return [*finite, self.points]
 
 
-@cache
-def _operations(factors):
-    """The operations of `combine`: (function, numbers of terms), the first one of one or two.
+def multiply(matrix, x, y):
+    """y (..., p, L) = matrix (p, q) @ x (..., q, L), in a single call.
 
-    By Horner's rule on the factors' binary digits, highest first: between two digits comes
-    (np.add, None), which doubles the sum so far.
+    Each place of the leading axes is a product of its own.  OpenBLAS takes those of up to 10^6
+    multiplications straight from memory, and all rows at once: it reads and writes each number
+    one time, where sums row by row would fetch them again and again.
     """
-    digits = [
-        ([i for i, f in enumerate(factors) if f > 0 and f >> digit & 1],
-         [i for i, f in enumerate(factors) if f < 0 and -f >> digit & 1])
-        for digit in reversed(range(max(map(abs, factors)).bit_length()))
-    ]  # fmt: skip
-    plus, minus = digits[0]
-    if len(plus) > 1:
-        operations = [(np.add, plus.pop(0), plus.pop(0))]
-    elif plus and minus:
-        operations = [(np.subtract, plus.pop(0), minus.pop(0))]
-    elif plus:
-        operations = [(lambda term, out: np.copyto(out, term), plus.pop(0))]
-    else:
-        operations = [(np.negative, minus.pop(0))]
-    for plus, minus in digits:  # of the first one, what is left
-        operations += [(np.add, i) for i in plus] + [(np.subtract, i) for i in minus]
-        operations.append((np.add, None))
-    return operations[:-1]
+    np.matmul(np.ascontiguousarray(matrix, y.dtype), x, out=y)
 
 
-def multiply(out, scale):
-    """out *= scale, where that does anything."""
-    if scale != 1:
-        np.multiply(out, scale, out=out)
+# Points of small powers of 2, which are exact, in float32, too.  Those of one size with opposite
+# signs are avoided beyond 1: of four, 0, 1, -1 and 2 have three times the error of these.
+TWO, THREE = (0, 1), (0, 1, -1)
+FOUR, FIVE = (0, 1, -1 / 2, -2), (0, 1, -1, 1 / 2, -2)
 
-
-# Toom-Cook at the points 0, 1, infinity (3 products), 0, 1, -1, infinity (4) and
-# 0, 1, -1, 2, infinity (5), for two outputs a tile.  B's rows are signed so that the scales are
-# positive.
-OUTPUT_3 = ((1, 1, 0), (0, 1, 1))
-OUTPUT_4 = ((1, 1, 1, 0), (0, 1, -1, 1))
-OUTPUT_5 = ((1, 1, 1, 1, 0), (0, 1, -1, 2, 1))
-TWO_TAPS = {
-    "data": ((1, -1, 0), (0, 1, 0), (0, -1, 1)),
-    "filter": ((1, 0), (1, 1), (0, 1)),
-    "scale": (1, 1, 1),
-}
-THREE_TAPS = {
-    "data": ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, -1, 0, 1)),
-    "filter": ((1, 0, 0), (1, 1, 1), (1, -1, 1), (0, 0, 1)),
-    "scale": (1, 0.5, 0.5, 1),
-}
-FOUR_TAPS = {
-    "data": (
-        (2, -1, -2, 1, 0), (0, 2, 1, -1, 0), (0, -2, 3, -1, 0), (0, -1, 0, 1, 0), (0, 2, -1, -2, 1)
-    ),
-    "filter": ((1, 0, 0, 0), (1, 1, 1, 1), (1, -1, 1, -1), (1, 2, 4, 8), (0, 0, 0, 1)),
-    "scale": (1 / 2, 1 / 2, 1 / 6, 1 / 6, 1),
-}
-
-# By (taps, stride): those that were measured to pay.
+# By (taps, stride), from small tiles to large ones: those that were measured to pay.
 FILTERINGS = {
-    (filtering.taps, filtering.stride): filtering
-    for filtering in (
-        Filtering(4, 2, OUTPUT_3, (Phase(0, 2, (0, 1, 2), **TWO_TAPS),)),
-        Filtering(3, 1, OUTPUT_4, (Phase(0, 1, (0, 1, 2, 3), **THREE_TAPS),)),
-        Filtering(4, 1, OUTPUT_5, (Phase(0, 1, (0, 1, 2, 3, 4), **FOUR_TAPS),)),
-        Filtering(
-            5,
-            2,
-            OUTPUT_4,
-            (Phase(0, 1, (0, 1, 2, 3), **THREE_TAPS), Phase(1, 1, (0, 1, 3), **TWO_TAPS)),
-        ),
-    )
+    (4, 2): (Filtering(4, 2, 2, TWO), Filtering(4, 2, 4, FOUR)),
+    (3, 1): (Filtering(3, 1, 2, THREE), Filtering(3, 1, 4, FIVE)),
+    (4, 1): (Filtering(4, 1, 2, FOUR),),
+    (5, 2): (Filtering(5, 2, 4, FIVE),),
 }
+# Large tiles have larger transformed filters, which pays for so many windows of a batch.
+WINDOWS_FOR_LARGE_TILES = 1024
+
+
+def choose(taps, stride, outputs, windows):
+    """The filtering of fewest products for so many outputs and so many windows of a batch.
+
+    Raises KeyError for a kernel that has none.
+    """
+    known = FILTERINGS[taps, stride]
+    if windows < WINDOWS_FOR_LARGE_TILES:
+        known = known[:1]
+    return min(known, key=lambda filtering: filtering.tiles(outputs) * filtering.products)

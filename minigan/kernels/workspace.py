@@ -17,7 +17,8 @@ from ..threads import FEW, parallel
 
 # A chunk: large enough for efficient GEMMs, small enough for a last-level cache.
 CHUNK_BYTES = 64 * 2**20
-# A group: smaller ones wait too often for the interpreter lock.
+# A group: smaller ones wait too often for the interpreter lock, larger ones leave the cache and the
+# sizes that OpenBLAS multiplies straight from memory.
 GROUP_BYTES = 7 * 2**19
 
 _buffers = {}  # thread -> (use, dtype) -> flat array
