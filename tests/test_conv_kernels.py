@@ -160,7 +160,8 @@ def test_one_axis_is_the_filter_and_its_adjoints(points, taps):
     outputs = len(points) + 2 - taps
     one, rng = filtering.Filtering(taps, 1, outputs, points), np.random.default_rng(taps)
     d, g = rng.standard_normal((one.cells(3), 7)), rng.standard_normal((taps, 7))
-    v, u, y = np.empty((3, one.products, 7)), np.empty((one.products, 7)), np.empty((3 * outputs, 7))
+    v, u = np.empty((3, one.products, 7)), np.empty((one.products, 7))
+    y = np.empty((3 * outputs, 7))
     one.transform_data(d, v)
     one.transform_filter(g, u)
     one.transform_output(u * v, y)
@@ -223,8 +224,9 @@ def test_results_do_not_depend_on_memory_layout(kernel, padding, tiles):
                 np.testing.assert_allclose(a, b, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("chunk_bytes", [30_000, 3_000])  # transformed filters whole, in parts
 @pytest.mark.parametrize("path", [im2col, minimal])
-def test_chunks_change_nothing_and_repeat_bit_for_bit(path, monkeypatch, tiles):
+def test_chunks_change_nothing_and_repeat_bit_for_bit(path, chunk_bytes, monkeypatch, tiles):
     g = geometry((9, 8), 4, 2, "same")
     x, w, dy = random_triple(3, g, np.float32, n=7, channels=5, filters=6)
 
@@ -233,7 +235,7 @@ def test_chunks_change_nothing_and_repeat_bit_for_bit(path, monkeypatch, tiles):
         return y, dx, dw, *path.conv_y_dw(x, dy, w, g), *path.conv_dx_dw(x, dy, w, g)
 
     whole = calls()
-    monkeypatch.setattr(workspace, "CHUNK_BYTES", 30_000)
+    monkeypatch.setattr(workspace, "CHUNK_BYTES", chunk_bytes)
     monkeypatch.setattr(workspace, "GROUP_BYTES", 1_000)
     monkeypatch.setattr(threads, "FEW", 0)
     for cores in (1, 2, 3):

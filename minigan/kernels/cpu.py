@@ -1,8 +1,8 @@
 """Which kernel for which convolution, on the CPU.
 
-Minimal filtering saves multiplications and pays for it in sums over data and
-outputs.  A product of C x K channels takes C * K multiplications where the sums
-take C + K, so it pays where both are large.  It also writes and reads transformed
+Minimal filtering saves multiplications and pays for it in transforms of data and
+outputs.  A product of C x K channels takes C * K multiplications where the transforms
+touch C + K numbers, so it pays where both are large.  It also writes and reads transformed
 weights, larger than the weights themselves, which pays where many windows share them.
 The bounds below are measured (docs/performance.md).
 """

@@ -1,14 +1,14 @@
 """Minimal filtering in one axis: several outputs of a short filter in fewer products.
 
-A tile of m outputs of a filter g with t taps reads P = m + t - 1 numbers d.  Directly they take
-m t products, by the method of Toom and Cook P.  It multiplies two polynomials, h with m
-coefficients and g with t, by their values at P points, and goes back by interpolation:
+A tile of m outputs of a filter g with t taps reads P = m + t - 1 numbers d.  Directly that takes
+m t products; by the method of Toom and Cook it takes P.  They multiply two polynomials, h with m
+coefficients and g with t, by their values at P points, and go back to coefficients:
 
     s = W [(V_t g) * (V_m h)]      V_n: a row (1, p, p^2, ..., p^(n-1)) for each point p,
-                                   W: back from the values at the points to P coefficients
+                                   W = V_P^-1
 
-A filter is the adjoint of this in h: what h is multiplied by to give s, s' is summed with to give
-h'.  With d for s' and y for h',
+A filter is the adjoint of this map in h, as s[i + j] collects h[i] g[j] and y[i] collects
+d[i + j] g[j].  Transposed, with d in the place of s and y in that of h, it is
 
     y = A [(G g) * (B d)]          A = V_m^T,   G = V_t,   B = W^T
 
@@ -17,10 +17,10 @@ adjoints take the same products between the transposed matrices:
 
     d' = B^T [(G g) * (A^T y')]    g' = G^T [(B d) * (A^T y')]
 
-Lagrange's polynomial of the point p_i is the product of x - p_j over all other points, divided
-by its value at p_i.  W's columns are its coefficients, but the divisor stands in G, so that B
-holds whole numbers where the points do.  The last point is "infinity": the value there is the
-highest coefficient, and its polynomial the product over all other points.
+A row of B holds the coefficients of Lagrange's polynomial of a point p: the product of x - q over
+all other points q, divided by its value at p.  Here that divisor stands in G, so that B's numbers
+are exact.  The last point is "infinity": the value there is the highest coefficient, and its
+polynomial the product over all other points.
 
 A filter with a stride s is a sum of filters with stride 1, one a "phase": the pixels at one
 remainder modulo s, with the taps that meet them.  All phases take the same matrices, on cells of
@@ -36,10 +36,12 @@ from numpy.polynomial import polynomial
 
 from . import workspace
 
+ALL = slice(None)
+
 
 @dataclass(frozen=True)
 class Filtering:
-    """The matrices of one axis, and six methods: B, G, A and their adjoints.
+    """The three matrices of one axis, and six methods: B, G, A and their adjoints.
 
     taps, stride: of the filter
     outputs:      m, of a tile
@@ -88,13 +90,13 @@ class Filtering:
         for i in range(self.overlap):
             d[..., m + i : m + i + tiles * m : m, :] += shared[..., i, :]
 
-    def transform_filter(self, g, u):
-        """u = G g:  the taps of a phase g (..., t, L) -> u (..., P, L)."""
-        multiply(self.filter[:, : g.shape[-2]], g, u)
+    def transform_filter(self, g, u, part=ALL):
+        """u = G g:  the taps of a phase g (..., t, L) -> u (..., P, L), or part of its products."""
+        multiply(self.filter[part, : g.shape[-2]], g, u)
 
-    def transform_filter_adjoint(self, u, g):
-        """g = G^T u:  u (..., P, L) -> the taps of a phase g (..., t, L)."""
-        multiply(self.filter.T[: g.shape[-2]], u, g)
+    def transform_filter_adjoint(self, u, g, part=ALL):
+        """g = G^T u:  u (..., P, L), or part of it -> the taps of a phase g (..., t, L)."""
+        multiply(self.filter[part, : g.shape[-2]].T, u, g)
 
     def transform_output(self, m, y):
         """y = A m:  m (..., T, P, L) -> y (..., T m, L)."""
@@ -156,8 +158,8 @@ def multiply(matrix, x, y):
     np.matmul(np.ascontiguousarray(matrix, y.dtype), x, out=y)
 
 
-# Points of small powers of 2, which are exact, in float32, too.  Those of one size with opposite
-# signs are avoided beyond 1: of four, 0, 1, -1 and 2 have three times the error of these.
+# Small powers of 2, so that B is exact in float32, too.  Of sets of one size those of the smallest
+# matrices have the least error: 0, 1, -1 and 2 have twice that of FOUR.
 TWO, THREE = (0, 1), (0, 1, -1)
 FOUR, FIVE = (0, 1, -1 / 2, -2), (0, 1, -1, 1 / 2, -2)
 

@@ -12,9 +12,10 @@ so each product is a GEMM over all tiles of the batch (Lavin & Gray 2016, arXiv:
 A backward pass wants dx and dw, and both take A^T dy; that of a transposed convolution wants
 the convolution and dw, and both take B x.  So there are the pairs besides.
 
-V, U and M hold a matrix a product, for a chunk of the batch, and are workspaces.  The transforms
-go through groups of images, a few MB each, and the cores share out groups, channels, or rows and
-columns of the products.
+V, U and M hold a matrix a product and are workspaces: V and M for a chunk of the batch, U, which
+is large for wide layers, for some row products at a time.  The transforms go through groups of
+images, a few MB each, and the cores share out groups, channels, or rows and columns of the
+products.
 
 Within a group the images lie innermost, cell by cell: (rows, columns, n, ...), with the pixels of
 a stride's size in one cell.  So a transform along an axis is one small matrix times long rows, the
@@ -28,7 +29,7 @@ import numpy as np
 
 from ..threads import core_count, parallel
 from . import workspace
-from .blocks import in_blocks, unbuffered
+from .blocks import unbuffered
 from .filtering import FILTERINGS, choose
 from .products import matmuls
 
@@ -44,7 +45,7 @@ def applies(geometry):
 def conv(x, w, geometry):
     """x (N, H, W, C), w (kh, kw, C, K) -> y (N, oh, ow, K)."""
     plan = _Plan(geometry, len(x), *w.shape[2:], x.dtype)
-    y, u = plan.empty_outputs(len(x)), plan.transform_filter(w)
+    y, u = plan.empty_outputs(len(x)), plan.transformed(w)
     for i, j in plan.chunks(len(x)):
         plan.conv(plan.transform_data(x[i:j]), u, y[i:j])
     return y
@@ -53,7 +54,7 @@ def conv(x, w, geometry):
 def conv_dx(dy, w, geometry):
     """dy (N, oh, ow, K), w (kh, kw, C, K) -> dx (N, H, W, C)."""
     plan = _Plan(geometry, len(dy), *w.shape[2:], dy.dtype)
-    dx, u = plan.empty_images(len(dy)), plan.transform_filter(w)
+    dx, u = plan.empty_images(len(dy)), plan.transformed(w)
     for i, j in plan.chunks(len(dy)):
         plan.conv_dx(plan.transform_output_adjoint(dy[i:j]), u, dx[i:j])
     return dx
@@ -62,33 +63,32 @@ def conv_dx(dy, w, geometry):
 def conv_dw(x, dy, geometry):
     """x (N, H, W, C), dy (N, oh, ow, K) -> dw (kh, kw, C, K)."""
     plan = _Plan(geometry, len(x), x.shape[3], dy.shape[3], x.dtype)
-    total = None
+    dw = plan.zero_filters()
     for i, j in plan.chunks(len(x)):
-        v, m = plan.transform_data(x[i:j]), plan.transform_output_adjoint(dy[i:j])
-        total = plan.add_conv_dw(v, m, total)
-    return plan.filters_of(total)
+        plan.add_conv_dw(plan.transform_data(x[i:j]), plan.transform_output_adjoint(dy[i:j]), dw)
+    return dw
 
 
 def conv_y_dw(x, dy, w, geometry):
     """(conv, conv_dw), with B x taken once."""
-    plan = _Plan(geometry, len(x), x.shape[3], dy.shape[3], x.dtype)
-    y, u, total = plan.empty_outputs(len(x)), plan.transform_filter(w), None
+    plan = _Plan(geometry, len(x), *w.shape[2:], x.dtype)
+    y, u, dw = plan.empty_outputs(len(x)), plan.transformed(w), plan.zero_filters()
     for i, j in plan.chunks(len(x)):
         v = plan.transform_data(x[i:j])
         plan.conv(v, u, y[i:j])
-        total = plan.add_conv_dw(v, plan.transform_output_adjoint(dy[i:j]), total)
-    return y, plan.filters_of(total)
+        plan.add_conv_dw(v, plan.transform_output_adjoint(dy[i:j]), dw)
+    return y, dw
 
 
 def conv_dx_dw(x, dy, w, geometry):
     """(conv_dx, conv_dw), with A^T dy taken once."""
-    plan = _Plan(geometry, len(x), x.shape[3], dy.shape[3], x.dtype)
-    dx, u, total = plan.empty_images(len(x)), plan.transform_filter(w), None
+    plan = _Plan(geometry, len(x), *w.shape[2:], x.dtype)
+    dx, u, dw = plan.empty_images(len(x)), plan.transformed(w), plan.zero_filters()
     for i, j in plan.chunks(len(x)):
         m = plan.transform_output_adjoint(dy[i:j])
         plan.conv_dx(m, u, dx[i:j])
-        total = plan.add_conv_dw(plan.transform_data(x[i:j]), m, total)
-    return dx, plan.filters_of(total)
+        plan.add_conv_dw(plan.transform_data(x[i:j]), m, dw)
+    return dx, dw
 
 
 class _Plan:
@@ -116,40 +116,41 @@ class _Plan:
             )
         ]
         self.cores = core_count()  # once: V and M must be cut into the same groups
+        # U is made for as many row products at a time as fit in a workspace, too.
+        bytes_u = self.products[1] * self.depth * filters * self.dtype.itemsize  # of one
+        ranges = workspace.cut(self.products[0], workspace.CHUNK_BYTES, bytes_u)
+        self.parts = [slice(*part) for part in ranges]
 
     # The maps, between the transforms
 
     def conv(self, v, u, y):
-        """y (n, oh, ow, K) = A (V @ U)."""
+        """y (n, oh, ow, K) = A (V @ U), for u = transformed(w)."""
         m = self.array_m(len(y))
-        matmuls(zip(_each(v), _each(u), _each(m), strict=True))
+        for part in self.parts:
+            matmuls(zip(_each(v[part]), _each(u(part)), _each(m[part]), strict=True))
         self.transform_output(m, y)
 
     def conv_dx(self, m, u, dx):
-        """dx (n, H, W, C) = B^T (M @ U.T)."""
+        """dx (n, H, W, C) = B^T (M @ U.T), for u = transformed(w)."""
         v = self.array_v(len(dx))
-        u_turned = [u_ab.T for u_ab in _each(u)]
-        matmuls(zip(_each(m), u_turned, _each(v), strict=True))
+        for part in self.parts:
+            u_turned = _each(u(part)).swapaxes(1, 2)
+            matmuls(zip(_each(m[part]), u_turned, _each(v[part]), strict=True))
         self.transform_data_adjoint(v, dx)
 
-    def add_conv_dw(self, v, m, total):
-        """total + V.T @ M, like U; total is changed, None stands for zeros."""
-        part = self.array_u("sum of u" if total is None else "part of u")
-        v_turned = [v_ab.T for v_ab in _each(v)]
-        matmuls(zip(v_turned, _each(m), _each(part), strict=True))
-        if total is None:
-            return part
-        in_blocks(lambda total, part: np.add(total, part, out=total), total, part)
-        return total
+    def add_conv_dw(self, v, m, dw):
+        """dw (kh, kw, C, K) += G^T (V.T @ M)."""
+        for part in self.parts:
+            u, v_turned = self.array_u(part, "part of dw"), _each(v[part]).swapaxes(1, 2)
+            matmuls(zip(v_turned, _each(m[part]), _each(u), strict=True))
+            self.add_filter_adjoint(u, dw, part)
 
-    def filters_of(self, total):
-        """dw (kh, kw, C, K) = G^T total; None stands for zeros."""
-        dw = np.empty((*self.geometry.kernel, self.channels, self.filters), self.dtype)
-        if total is None:
-            dw.fill(0)
-        else:
-            self.transform_filter_adjoint(total, dw)
-        return dw
+    def transformed(self, w):
+        """The function part -> U for its row products; one part, of all, is made only once."""
+        if len(self.parts) > 1:
+            return lambda part: self.transform_filter(w, part)
+        u = self.transform_filter(w, *self.parts)
+        return lambda part: u
 
     # Arrays and workspaces
 
@@ -159,14 +160,18 @@ class _Plan:
     def empty_outputs(self, n):
         return np.empty((n, *self.geometry.output, self.filters), self.dtype)
 
+    def zero_filters(self):
+        return np.zeros((*self.geometry.kernel, self.channels, self.filters), self.dtype)
+
     def take(self, use, *shape):
         return workspace.take("minimal " + use, shape, self.dtype)
 
     def array_v(self, n):
         return self.take("v", *self.products, n * math.prod(self.tiles), self.depth)
 
-    def array_u(self, use="u"):
-        return self.take(use, *self.products, self.depth, self.filters)
+    def array_u(self, part, use="u"):
+        products = part.stop - part.start, self.products[1]
+        return self.take(use, *products, self.depth, self.filters)
 
     def array_m(self, n):
         return self.take("m", *self.products, n * math.prod(self.tiles), self.filters)
@@ -175,7 +180,8 @@ class _Plan:
         """Ranges of the n images whose V and M fit in a workspace."""
         matrices = math.prod(self.products) * self.dtype.itemsize
         bytes_each = matrices * math.prod(self.tiles) * (self.depth + self.filters)
-        return workspace.chunks(n, bytes_each, matrices * self.depth * self.filters)
+        bytes_u = matrices * self.depth * self.filters // len(self.parts)
+        return workspace.chunks(n, bytes_each, bytes_u)
 
     def _over_images(self, transform, array, images):
         """transform(array, images) for groups of n images (n, H, W, C), by all cores.
@@ -255,27 +261,29 @@ class _Plan:
 
     # Filters: G and its adjoint
 
-    def transform_filter(self, w):
-        """w (kh, kw, C, K) -> U."""
-        u = self.array_u()
+    def transform_filter(self, w, part):
+        """w (kh, kw, C, K) -> U of a range of row products."""
+        u = self.array_u(part)
 
         def work(start, stop):  # a range of the channels
             for taps, between, ends in self._filter_parts(w, u, start, stop):
-                self.rows.transform_filter(taps, between)
+                self.rows.transform_filter(taps, between, part)
                 for between_part, u_part in ends:
                     self.columns.transform_filter(between_part, u_part)
 
         self._over_channels(work)
         return u
 
-    def transform_filter_adjoint(self, u, dw):
-        """U -> dw (kh, kw, C, K)."""
+    def add_filter_adjoint(self, u, dw, part):
+        """dw (kh, kw, C, K) += G^T U, for U of a range of row products."""
 
         def work(start, stop):  # a range of the channels
             for taps, between, ends in self._filter_parts(dw, u, start, stop):
                 for between_part, u_part in ends:
                     self.columns.transform_filter_adjoint(u_part, between_part)
-                self.rows.transform_filter_adjoint(between, taps)
+                own = self.take("own taps", *taps.shape)
+                self.rows.transform_filter_adjoint(between, own, part)
+                taps += own
 
         self._over_channels(work)
 
@@ -283,14 +291,14 @@ class _Plan:
         """For each phase of the rows its taps (kw, t, L), scratch (kw, P, L) and, for each phase
         of the columns, their part of the scratch (P, t', L) and U (P, P', L).
 
-        L = (stop - start) K, for a range of the channels.
+        L = (stop - start) K, for a range of the channels; P row products are those of U.
         """
         (sr, sc), (kh, kw) = self.geometry.stride, self.geometry.kernel
-        u = u.reshape(*self.products, sr, sc, -1)
+        u = u.reshape(*u.shape[:2], sr, sc, -1)
         w = w.reshape(kh, kw, -1)
         taps = slice(start * self.filters, stop * self.filters)
         for i in range(sr):
-            between = self.take("taps", self.products[0], kw, taps.stop - taps.start)
+            between = self.take("taps", len(u), kw, taps.stop - taps.start)
             ends = [(between[:, j::sc], u[:, :, i, j, taps]) for j in range(sc)]
             yield w[i::sr, :, taps].swapaxes(0, 1), between.swapaxes(0, 1), ends
 
