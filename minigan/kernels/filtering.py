@@ -171,7 +171,7 @@ FILTERINGS = {
     (5, 2): (Filtering(5, 2, 4, FIVE),),
 }
 # Large tiles have larger transformed filters, which pays for so many windows of a batch.
-WINDOWS_FOR_LARGE_TILES = 1024
+WINDOWS_FOR_LARGE_TILES = 2048
 
 
 def choose(taps, stride, outputs, windows):
