@@ -35,6 +35,7 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.polynomial import polynomial
 
 from . import workspace
+from .blocks import unbuffered
 
 ALL = slice(None)
 
@@ -44,15 +45,13 @@ class Filtering:
     """The three matrices of one axis, and six methods: B, G, A and their adjoints.
 
     taps, stride: of the filter
-    outputs:      m, of a tile
-    points:       all but infinity, P - 1 of them
+    points:       all but infinity, P - 1 of them, which say how large a tile is
 
     A cell is `stride` pixels, or the taps that meet them.
     """
 
     taps: int
     stride: int
-    outputs: int
     points: tuple
 
     @property
@@ -62,8 +61,13 @@ class Filtering:
 
     @property
     def overlap(self):
-        """How many cells a tile shares with the next one."""
-        return self.products - self.outputs
+        """t - 1: how many cells a tile shares with the next one."""
+        return -(-self.taps // self.stride) - 1
+
+    @property
+    def outputs(self):
+        """m, of a tile."""
+        return self.products - self.overlap
 
     def tiles(self, outputs):
         """How many tiles so many outputs take."""
@@ -85,10 +89,12 @@ class Filtering:
         multiply(self.data.T[:m], v, self._in_tiles(d, tiles, m))
         d[..., tiles * m :, :] = 0
         # The cells behind a tile's first m are those of the next tiles, too.
-        shared = workspace.take("shared", (*others, tiles, self.overlap, numbers), v.dtype)
+        shape = *others, tiles, self.overlap, numbers
+        shared = workspace.take("filtering shared", shape, v.dtype)
         multiply(self.data.T[m:], v, shared)
-        for i in range(self.overlap):
-            d[..., m + i : m + i + tiles * m : m, :] += shared[..., i, :]
+        with unbuffered():
+            for i in range(self.overlap):
+                d[..., m + i : m + i + tiles * m : m, :] += shared[..., i, :]
 
     def transform_filter(self, g, u, part=ALL):
         """u = G g:  the taps of a phase g (..., t, L) -> u (..., P, L), or part of its products."""
@@ -130,7 +136,7 @@ class Filtering:
             polynomial.polyvalfromroots(point, others)
             for point, others in zip(self.points, self._others, strict=False)
         ]
-        return self._values(-(-self.taps // self.stride)) / np.array([*divisors, 1])[:, None]
+        return self._values(self.overlap + 1) / np.array([*divisors, 1])[:, None]
 
     @cached_property
     def output(self):
@@ -151,24 +157,24 @@ class Filtering:
 def multiply(matrix, x, y):
     """y (..., p, L) = matrix (p, q) @ x (..., q, L), in a single call.
 
-    Each place of the leading axes is a product of its own.  OpenBLAS takes those of up to 10^6
-    multiplications straight from memory, and all rows at once: it reads and writes each number
-    one time, where sums row by row would fetch them again and again.
+    Each place of the leading axes is a product of its own.  Those of up to 10^6 multiplications
+    OpenBLAS takes straight from memory (with AVX-512), and all rows at once: it reads and writes
+    each number one time, where sums row by row would fetch them again and again.
     """
     np.matmul(np.ascontiguousarray(matrix, y.dtype), x, out=y)
 
 
-# Small powers of 2, so that B is exact in float32, too.  Of sets of one size those of the smallest
-# matrices have the least error: 0, 1, -1 and 2 have twice that of FOUR.
+# By how many there are besides infinity.  Small powers of 2, so that B is exact in float32, too, and
+# of the sets tried those of the least error (docs/performance.md).
 TWO, THREE = (0, 1), (0, 1, -1)
 FOUR, FIVE = (0, 1, -1 / 2, -2), (0, 1, -1, 1 / 2, -2)
 
 # By (taps, stride), from small tiles to large ones: those that were measured to pay.
 FILTERINGS = {
-    (4, 2): (Filtering(4, 2, 2, TWO), Filtering(4, 2, 4, FOUR)),
-    (3, 1): (Filtering(3, 1, 2, THREE), Filtering(3, 1, 4, FIVE)),
-    (4, 1): (Filtering(4, 1, 2, FOUR),),
-    (5, 2): (Filtering(5, 2, 4, FIVE),),
+    (4, 2): (Filtering(4, 2, TWO), Filtering(4, 2, FOUR)),
+    (3, 1): (Filtering(3, 1, THREE), Filtering(3, 1, FIVE)),
+    (4, 1): (Filtering(4, 1, FOUR),),
+    (5, 2): (Filtering(5, 2, FIVE),),
 }
 # Large tiles have larger transformed filters, which pays for so many windows of a batch.
 WINDOWS_FOR_LARGE_TILES = 2048

@@ -29,7 +29,6 @@ import numpy as np
 
 from ..threads import core_count, parallel
 from . import workspace
-from .blocks import unbuffered
 from .filtering import FILTERINGS, choose
 from .products import matmuls
 
@@ -147,9 +146,10 @@ class _Plan:
 
     def transformed(self, w):
         """The function part -> U for its row products; one part, of all, is made only once."""
+        w = np.ascontiguousarray(w)  # here, or each range of channels would copy it
         if len(self.parts) > 1:
             return lambda part: self.transform_filter(w, part)
-        u = self.transform_filter(w, *self.parts)
+        u = self.transform_filter(w, self.parts[0])
         return lambda part: u
 
     # Arrays and workspaces
@@ -192,8 +192,7 @@ class _Plan:
 
         def work(i, j):
             part = array[:, :, i * tiles : j * tiles]
-            with unbuffered():
-                transform(part.reshape(*self.products, *self.tiles, -1), images[i:j])
+            transform(part.reshape(*self.products, *self.tiles, -1), images[i:j])
 
         workspace.over_images(work, len(images), self._image_bytes(), self.cores)
 

@@ -4,8 +4,8 @@ A fast convolution wants room for rearranged copies of its input.  Taking that
 room anew each time would cost page faults and cache misses, so every thread
 keeps one flat buffer per use (a short name) and dtype, and hands out views of
 it.  A convolution works through its images in chunks of `CHUNK_BYTES` of
-matrices, so the buffers grow with one chunk and up to three weight arrays,
-never with the batch.  Within a chunk, a thread moves groups of images of `GROUP_BYTES`.
+matrices, or twice its weights where these are larger, so the buffers grow with the layer and never
+with the batch.  Within a chunk, a thread moves groups of images of `GROUP_BYTES`.
 """
 
 import math
