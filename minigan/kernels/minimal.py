@@ -108,6 +108,7 @@ class _Plan:
         self.products = tuple(axis.products for axis in axes)
         self.depth = math.prod(geometry.stride) * channels
         self.tiles = [axis.tiles(n) for axis, n in zip(axes, geometry.output, strict=True)]
+        self.outputs = [tiles * axis.outputs for axis, tiles in zip(axes, self.tiles, strict=True)]
         self.cells = [
             max(axis.cells(tiles), -(-(before + size) // axis.stride))
             for axis, tiles, (before, _), size in zip(
@@ -196,6 +197,11 @@ class _Plan:
 
         workspace.over_images(work, len(images), self._image_bytes(), self.cores)
 
+    def _between(self, places):
+        """Scratch (T, P, Q, L) between rows and columns, for cells or outputs (R, Q, n, ...)."""
+        _, columns, *numbers = places.shape
+        return self.take("between", self.tiles[0], self.products[0], columns, math.prod(numbers))
+
     def _image_bytes(self):
         """The larger of an image's cells and outputs: V and M must be cut into the same groups."""
         cells = math.prod(self._cells_shape(1)), math.prod(self._outputs_shape(1))
@@ -214,7 +220,7 @@ class _Plan:
         self._zero_margins(cells)
         for part, pixels in self._pixels(cells, x):
             np.copyto(part, pixels)
-        between = self._data_between(len(x))
+        between = self._between(cells)
         self.rows.transform_data(_rows_last(cells), _tile_rows_last(between))
         self.columns.transform_data(between, _tile_columns_last(v))
 
@@ -223,9 +229,9 @@ class _Plan:
         self._over_images(self._transform_data_adjoint, v, dx)
 
     def _transform_data_adjoint(self, v, dx):
-        between = self._data_between(len(dx))
-        self.columns.transform_data_adjoint(_tile_columns_last(v), between)
         cells = self.take("cells", *self._cells_shape(len(dx)))
+        between = self._between(cells)
+        self.columns.transform_data_adjoint(_tile_columns_last(v), between)
         self.rows.transform_data_adjoint(_tile_rows_last(between), _rows_last(cells))
         for part, pixels in self._pixels(cells, dx):
             np.copyto(pixels, part)
@@ -233,10 +239,6 @@ class _Plan:
     def _cells_shape(self, n):
         """(R, Q, n, row stride, column stride, C): tiles and image, in cells of a stride each."""
         return (*self.cells, n, *self.geometry.stride, self.channels)
-
-    def _data_between(self, n):
-        """Scratch (T, P, Q, n s s' C): cells with B applied along the rows."""
-        return self.take("between", self.tiles[0], self.products[0], self.cells[1], n * self.depth)
 
     def _pixels(self, cells, x):
         """All parts of cells that hold pixels of x (n, H, W, C), each with those pixels."""
@@ -313,7 +315,8 @@ class _Plan:
         self._over_images(self._transform_output, m, y)
 
     def _transform_output(self, m, y):
-        outputs, between = self._outputs(len(y)), self._output_between(len(y))
+        outputs = self.take("outputs", *self._outputs_shape(len(y)))
+        between = self._between(outputs)
         self.columns.transform_output(_tile_columns_last(m), between)
         self.rows.transform_output(_tile_rows_last(between), _rows_last(outputs))
         np.copyto(y, outputs[: y.shape[1], : y.shape[2]].transpose(2, 0, 1, 3))
@@ -325,7 +328,8 @@ class _Plan:
         return m
 
     def _transform_output_adjoint(self, m, dy):
-        outputs, between = self._outputs(len(dy)), self._output_between(len(dy))
+        outputs = self.take("outputs", *self._outputs_shape(len(dy)))
+        between = self._between(outputs)
         _, oh, ow, _ = dy.shape
         outputs[oh:] = 0  # where the last tiles reach past the last outputs
         outputs[:, ow:] = 0
@@ -333,18 +337,9 @@ class _Plan:
         self.rows.transform_output_adjoint(_rows_last(outputs), _tile_rows_last(between))
         self.columns.transform_output_adjoint(between, _tile_columns_last(m))
 
-    def _outputs(self, n):
-        return self.take("outputs", *self._outputs_shape(n))
-
     def _outputs_shape(self, n):
         """(T * row outputs, S * column outputs, n, K)."""
-        (rows, columns), (m, m_columns) = self.tiles, (self.rows.outputs, self.columns.outputs)
-        return rows * m, columns * m_columns, n, self.filters
-
-    def _output_between(self, n):
-        """Scratch (T, P, S * column outputs, n K): outputs without A along the rows."""
-        columns = self.tiles[1] * self.columns.outputs
-        return self.take("between", self.tiles[0], self.products[0], columns, n * self.filters)
+        return (*self.outputs, n, self.filters)
 
 
 def _each(array):
