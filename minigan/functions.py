@@ -6,7 +6,7 @@ All work on arrays of any shape and module and keep the dtype; on a GPU each is 
 import numpy as np
 
 from .arrays import get_array_module, on_gpu
-from .kernels import gpu_pointwise
+from .kernels.gpu import pointwise as gpu_pointwise
 
 
 def sigmoid(x):

@@ -11,7 +11,7 @@ are for any array; a GPU has kernels of its own for the longest.
 from . import random
 from .arrays import get_array_module, on_gpu
 from .functions import log_softmax, sigmoid, softplus
-from .kernels import gpu_pointwise
+from .kernels.gpu import pointwise as gpu_pointwise
 
 # Cross-entropies.  On logits x they are made of softplus(x) = log(1 + exp(x)), which
 # neither overflows nor takes the log of 0.

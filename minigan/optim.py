@@ -10,7 +10,8 @@ import numpy as np
 
 from .arrays import get_array_module, on_gpu, to_device
 from .errors import check_setting
-from .kernels import gpu_pointwise, in_blocks
+from .kernels import in_blocks
+from .kernels.gpu import pointwise as gpu_pointwise
 
 
 class Optimizer:

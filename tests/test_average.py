@@ -7,7 +7,7 @@ import pytest
 from helpers import STEPS_PER_EPOCH, arrays, assert_same_results, run, words
 
 import minigan as mg
-from minigan.kernels import blocks
+from minigan.kernels.cpu import blocks
 from minigan.training.checkpoint import TRAINED, Checkpoint
 
 

@@ -6,7 +6,8 @@ from helpers import FixedCores
 
 import minigan as mg
 from minigan import kernels, threads
-from minigan.kernels import cpu, filtering, geometry, im2col, minimal, reference, workspace
+from minigan.kernels import cpu, geometry, reference
+from minigan.kernels.cpu import filtering, im2col, minimal, workspace
 
 PADDINGS = ("same", "valid", 1, (1, 0), ((0, 2), (3, 1)))
 KERNELS = [  # kernel, stride

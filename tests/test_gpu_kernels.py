@@ -7,8 +7,10 @@ from test_conv_kernels import random_triple
 
 import minigan as mg
 from minigan import kernels, losses
-from minigan.kernels import geometry, gpu_im2col, gpu_minimal, gpu_pointwise, reference
-from minigan.kernels.cuda import Kernel
+from minigan.kernels import geometry, reference
+from minigan.kernels.gpu import im2col as gpu_im2col, minimal as gpu_minimal
+from minigan.kernels.gpu import pointwise as gpu_pointwise
+from minigan.kernels.gpu.cuda import Kernel
 
 RNG = np.random.default_rng(11)
 X, Y = RNG.standard_normal((7, 5)), RNG.standard_normal((7, 5))

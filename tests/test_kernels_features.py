@@ -6,7 +6,7 @@ from helpers import FixedCores
 
 import minigan as mg
 from minigan import threads
-from minigan.kernels import blocks, features, products
+from minigan.kernels.cpu import blocks, features, products
 
 TOLERANCE = {"float64": 1e-12, "float32": 1e-5}
 CHANNELS = [1, 3, 64, 1500]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import minigan as mg
-from minigan.kernels import blocks
+from minigan.kernels.cpu import blocks
 
 SIZES = [(3, 2), (500, 600)]  # within one block; more than two blocks
 

@@ -19,9 +19,9 @@ import numpy as np
 
 from ..arrays import on_gpu
 from . import cpu, gpu
-from .blocks import blockwise, in_blocks, over_samples
+from .cpu.blocks import blockwise, in_blocks, over_samples
 from .geometry import Geometry, geometry, transposed_geometry
-from .products import matmul, matmuls
+from .cpu.products import matmul, matmuls
 
 __all__ = [
     "Geometry", "blockwise", "conv", "conv_dw", "conv_dx", "conv_dx_dw", "conv_y_dw", "geometry",

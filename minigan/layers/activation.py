@@ -14,7 +14,8 @@ import numpy as np
 from ..arrays import get_array_module, on_gpu
 from ..errors import check_setting
 from ..functions import sigmoid
-from ..kernels import blockwise, gpu_pointwise
+from ..kernels import blockwise
+from ..kernels.gpu import pointwise as gpu_pointwise
 from .base import Layer
 
 

@@ -15,9 +15,10 @@ wanted together are taken as a pair, which does once what they have in common.
 from .. import init
 from ..arrays import on_gpu
 from ..kernels import (
-    conv, conv_dw, conv_dx, conv_dx_dw, conv_y_dw, features, geometry, gpu_pointwise,
-    transposed_geometry,
+    conv, conv_dw, conv_dx, conv_dx_dw, conv_y_dw, geometry, transposed_geometry,
 )  # fmt: skip
+from ..kernels.cpu import features
+from ..kernels.gpu import pointwise as gpu_pointwise
 from .base import Layer
 from .dense import rows
 

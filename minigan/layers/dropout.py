@@ -5,7 +5,8 @@ import numpy as np
 from .. import random
 from ..arrays import on_gpu
 from ..errors import check_setting
-from ..kernels import blockwise, gpu_pointwise
+from ..kernels import blockwise
+from ..kernels.gpu import pointwise as gpu_pointwise
 from .base import Layer
 
 

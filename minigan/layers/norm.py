@@ -21,7 +21,8 @@ import numpy as np
 from .. import init
 from ..arrays import get_array_module, on_gpu
 from ..errors import check_setting
-from ..kernels import features, gpu_pointwise
+from ..kernels.cpu import features
+from ..kernels.gpu import pointwise as gpu_pointwise
 from .base import Layer
 from .dense import rows
 
@@ -86,7 +87,7 @@ class BatchStatistics(Statistics):
 class FeatureStatistics(BatchStatistics):
     """The same for the features on the last axis of a NumPy array, in fewer passes over memory.
 
-    It keeps x, which lives anyway, and no h: see `minigan.kernels.features`.
+    It keeps x, which lives anyway, and no h: see `minigan.kernels.cpu.features`.
     """
 
     def __init__(self, x, eps):

@@ -29,7 +29,7 @@ from ..atomic import replacing
 from ..average import MovingAverage
 from ..condition import one_hot
 from ..errors import RunFailed, UserError
-from ..kernels import gpu_pointwise
+from ..kernels.gpu import pointwise as gpu_pointwise
 from ..version import __version__
 from . import pictures, shortage
 from .checkpoint import TRAINED, Checkpoint, save, state

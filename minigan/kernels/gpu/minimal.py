@@ -19,9 +19,9 @@ or one number from all places that hold a part of it: nobody adds to another's r
 
 from functools import cache
 
-from ..arrays import get_array_module
+from ...arrays import get_array_module
 from .cuda import Kernel, constants
-from .workspace import cut
+from ..cpu.workspace import cut
 
 CHUNK_BYTES = 256 * 2**20  # of V and M
 
@@ -120,7 +120,7 @@ class _Plan:
 
 @cache
 def _kernels(geometry, channels, filters):
-    """name -> Kernel; the sizes are constants of the C code, as in gpu_im2col.py."""
+    """name -> Kernel; the sizes are constants of the C code, as in im2col.py."""
     (h, w), (oh, ow), ((top, _), (left, _)) = geometry.size, geometry.output, geometry.padding
     sizes = dict(
         H=h, W=w, OH=oh, OW=ow, TOP=top, LEFT=left, C=channels, K=filters,

@@ -27,7 +27,7 @@ import math
 
 import numpy as np
 
-from ..threads import core_count, parallel
+from ...threads import core_count, parallel
 from . import workspace
 from .filtering import FILTERINGS, choose
 from .products import matmuls

@@ -13,7 +13,7 @@ import threading
 
 import numpy as np
 
-from ..threads import FEW, parallel
+from ...threads import FEW, parallel
 
 # A chunk: large enough for efficient GEMMs, small enough for a last-level cache.
 CHUNK_BYTES = 64 * 2**20

@@ -9,7 +9,7 @@ The bodies are plain C: `T` is the arrays' float type, a "raw" array is indexed 
 its flat index; others stand for the element at i.
 """
 
-from ..arrays import get_array_module
+from ...arrays import get_array_module
 
 
 class Kernel:

@@ -7,8 +7,8 @@ of rows.
 
 import numpy as np
 
-from ..arrays import get_array_module
-from ..threads import parallel
+from ...arrays import get_array_module
+from ...threads import parallel
 
 FEW_ROWS = 512
 PER_ELEMENT = 32  # multiplications in the time that other work takes for an element

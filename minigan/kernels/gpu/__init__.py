@@ -5,7 +5,7 @@ where im2col writes 4 times, for 9 products in place of 16, and pays for it in o
 over the output; with few channels the products are too thin for that.
 """
 
-from . import gpu_im2col, gpu_minimal
+from . import im2col, minimal
 
 LEAST_CHANNELS = 16  # of input and of output, for minimal filtering
 
@@ -37,4 +37,4 @@ def conv_dx_dw(x, dy, w, geometry):
 
 def _path(geometry, channels, filters):
     wide = min(channels, filters) >= LEAST_CHANNELS
-    return gpu_minimal if wide and gpu_minimal.applies(geometry) else gpu_im2col
+    return minimal if wide and minimal.applies(geometry) else im2col

@@ -10,8 +10,8 @@ import contextlib
 
 import numpy as np
 
-from ..arrays import get_array_module, on_gpu
-from ..threads import parallel
+from ...arrays import get_array_module, on_gpu
+from ...threads import parallel
 
 BLOCK = 2**18  # elements: a MB of float32; smaller ones cost more in Python than they gain
 

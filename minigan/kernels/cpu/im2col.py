@@ -16,7 +16,7 @@ that covers the whole input), there is nothing to copy.  Source: Chellapilla, Pu
 
 import numpy as np
 
-from ..threads import core_count
+from ...threads import core_count
 from . import workspace
 from .products import matmul
 

@@ -22,7 +22,7 @@ import math
 
 import numpy as np
 
-from ..threads import parallel
+from ...threads import parallel
 from .blocks import unbuffered
 
 WIDE = 1024  # elements of a joined row, at most

@@ -12,9 +12,9 @@ result in its cache on disk.
 
 from functools import cache
 
-from ..arrays import get_array_module
+from ...arrays import get_array_module
 from .cuda import Kernel, constants
-from .workspace import cut
+from ..cpu.workspace import cut
 
 CHUNK_BYTES = 256 * 2**20  # of the matrix of windows
 

@@ -9,7 +9,7 @@ Arrays are of one float dtype T and of one shape, unless it says otherwise; resu
 
 import math
 
-from ..arrays import get_array_module
+from ...arrays import get_array_module
 from .cuda import Kernel
 
 # Activations.
