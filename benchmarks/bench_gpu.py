@@ -10,7 +10,6 @@ of a large matrix product, and the bandwidth of a large copy (bytes read and wri
 """
 
 import argparse
-import multiprocessing
 import statistics
 import sys
 from pathlib import Path
@@ -18,6 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 from gpu_sides import SIDES  # noqa: E402
+from peer import Peer  # noqa: E402
 
 CASES = {"m1 batch 100": ("m1", 100, 50), "m5 batch 128": ("m5", 128, 10),
          "m7 batch 64": ("m7", 64, 5)}  # fmt: skip
@@ -56,17 +56,12 @@ def serve(pipe, name, tf32):
             pipe.send(milliseconds(steps, step))
 
 
-class Worker:
-    def __init__(self, name, tf32):
-        context = multiprocessing.get_context("spawn")
-        self.pipe, other = context.Pipe()
-        self.process = context.Process(target=serve, args=(other, name, tf32))
-        self.process.start()
-        self.ceilings = self.pipe.recv()
+class Worker(Peer):
+    """A side whose ceilings are known: (TFLOP/s, GB/s)."""
 
-    def ask(self, request):
-        self.pipe.send(request)
-        return self.pipe.recv()
+    def __init__(self, name, tf32):
+        super().__init__(serve, name, tf32)
+        self.ceilings = self.answer()
 
     def close(self):
         self.pipe.send(None)
