@@ -8,12 +8,16 @@ without a word it raises TypeError, since such a copy costs more than the arithm
 It has the functions that the engine uses and no others, so a new one is noticed: it
 must exist in CuPy, and is then added here.
 
+NumPy's functions and operators hand themselves over to those here, as they do to CuPy's:
+np.exp(x) is exp(x), np.concatenate([x, y]) is concatenate([x, y]).  What is not here, NumPy
+refuses, and each function refuses host arrays among device arrays.
+
 `host_traffic` lists what crossed between host and device: "upload", and the reads, each
 of which waits until the GPU has finished: "get", "float", "int", "bool".  `launches` lists what a
 GPU would be told to do: kernels, functions, operators, products and reductions, by name.
 """
 
-import operator
+import sys
 import types
 
 import host_kernels
@@ -29,12 +33,24 @@ class ndarray:
     __module__ = "cupy"  # by which minigan finds the module of an array
     __hash__ = None
 
-    # NumPy's functions and operators leave it alone: np.exp(x) is refused (CuPy would
-    # hand it to cupy.exp), host_array * x comes to our __rmul__ and is refused there.
-    __array_ufunc__ = None
-
     def __init__(self, memory):
         self._memory = np.asarray(memory)
+
+    # core.pyx: the function of the same name takes over, with `out` itself in place of NumPy's
+    # tuple.  Of a ufunc's methods (reduce, at, ...) the engine uses none.
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=None, **kwargs):
+        function = getattr(sys.modules[__name__], ufunc.__name__, None)
+        if function is None or method != "__call__":
+            return NotImplemented
+        if out is not None:
+            [kwargs["out"]] = out
+        return function(*inputs, **kwargs)
+
+    def __array_function__(self, function, types, args, kwargs):
+        ours = getattr(sys.modules[__name__], function.__name__, None)
+        known = function.__module__ == "numpy" and set(types) <= {ndarray, np.ndarray}
+        return ours(*args, **kwargs) if ours and known else NotImplemented
 
     def __array__(self, *args, **kwargs):
         # cupy/_core/core.pyx: never an implicit copy to the host.
@@ -81,6 +97,9 @@ class ndarray:
     def transpose(self, *axes):
         return ndarray(self._memory.transpose(*axes))
 
+    def swapaxes(self, axis1, axis2):
+        return ndarray(self._memory.swapaxes(axis1, axis2))
+
     def astype(self, dtype, copy=True):
         if not copy and dtype == self.dtype:
             return self
@@ -90,6 +109,9 @@ class ndarray:
     def copy(self):
         launches.append("copy")
         return ndarray(self._memory.copy())
+
+    def clip(self, low, high, out=None):
+        return clip(self, low, high, out)
 
     def fill(self, value):
         launches.append("fill")
@@ -112,63 +134,24 @@ class ndarray:
 
     # Reductions: a 0-d array where NumPy returns a scalar.
 
-    def sum(self, axis=None, keepdims=False):
-        return self._reduced("sum", axis, keepdims)
+    def sum(self, axis=None, dtype=None, keepdims=False):
+        return self._reduced("sum", axis=axis, dtype=dtype, keepdims=keepdims)
 
-    def mean(self, axis=None, keepdims=False):
-        return self._reduced("mean", axis, keepdims)
+    def mean(self, axis=None, dtype=None, keepdims=False):
+        return self._reduced("mean", axis=axis, dtype=dtype, keepdims=keepdims)
 
     def max(self, axis=None, keepdims=False):
-        return self._reduced("max", axis, keepdims)
+        return self._reduced("max", axis=axis, keepdims=keepdims)
 
-    def argmax(self, axis=None):
-        launches.append("argmax")
-        return ndarray(self._memory.argmax(axis=axis))
+    def argmax(self, axis=None, keepdims=False):
+        return self._reduced("argmax", axis=axis, keepdims=keepdims)
 
     def all(self, axis=None, keepdims=False):
-        return self._reduced("all", axis, keepdims)
+        return self._reduced("all", axis=axis, keepdims=keepdims)
 
-    def _reduced(self, name, axis, keepdims):
+    def _reduced(self, name, **how):
         launches.append(name)
-        return ndarray(getattr(self._memory, name)(axis=axis, keepdims=keepdims))
-
-
-def _add_operators():
-    def binary(name):
-        function = getattr(operator, name)
-
-        def apply(self, other):
-            launches.append(name)
-            return ndarray(function(self._memory, _operand(other)))
-
-        return apply
-
-    def reflected(name):
-        function = getattr(operator, name)
-
-        def apply(self, other):
-            launches.append(name)
-            return ndarray(function(_operand(other), self._memory))
-
-        return apply
-
-    def in_place(name):
-        function = getattr(operator, f"i{name}")
-
-        def apply(self, other):
-            launches.append(name)
-            function(self._memory, _operand(other))
-            return self
-
-        return apply
-
-    for name in ("add", "sub", "mul", "truediv", "matmul", "xor", "rshift"):
-        setattr(ndarray, f"__{name}__", binary(name))
-        setattr(ndarray, f"__r{name}__", reflected(name))
-        setattr(ndarray, f"__i{name}__", in_place(name))
-    for name in ("lt", "le", "gt", "ge", "eq", "ne"):
-        setattr(ndarray, f"__{name}__", binary(name))
-    ndarray.__neg__ = lambda self: self * -1
+        return ndarray(getattr(self._memory, name)(**how))
 
 
 def _operand(value):
@@ -208,9 +191,6 @@ def _index(item):
     raise TypeError("a boolean index has to be counted on the host")
 
 
-_add_operators()
-
-
 # Elementwise functions: device arrays and scalars in, a device array out.  Lists and host
 # arrays are refused (CuPy: "ufuncs do not take array-likes").
 
@@ -225,17 +205,15 @@ def _elementwise(function):
     return apply
 
 
-abs = _elementwise(np.abs)
-divide = _elementwise(np.divide)
-exp = _elementwise(np.exp)
-isfinite = _elementwise(np.isfinite)
-log = _elementwise(np.log)
-log1p = _elementwise(np.log1p)
-maximum = _elementwise(np.maximum)
-minimum = _elementwise(np.minimum)
-multiply = _elementwise(np.multiply)
-sqrt = _elementwise(np.sqrt)
-tanh = _elementwise(np.tanh)
+_OPERATORS = {
+    "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "true_divide", "pow": "power",
+    "xor": "bitwise_xor", "rshift": "right_shift", "lt": "less", "le": "less_equal",
+    "gt": "greater", "ge": "greater_equal", "eq": "equal", "ne": "not_equal",
+}  # fmt: skip
+_UFUNCS = ("absolute", "exp", "isfinite", "log", "log1p", "maximum", "minimum", "negative", "sqrt",
+           "tanh", "divide", *_OPERATORS.values())  # fmt: skip
+globals().update({name: _elementwise(getattr(np, name)) for name in _UFUNCS})
+abs = globals()["absolute"]
 
 
 def where(condition, x, y):
@@ -256,6 +234,24 @@ def matmul(a, b, out=None):
     launches.extend("copy" for x in (a, b) if x.ndim > 2 and not _device(x).flags.c_contiguous)
     result = np.matmul(_device(a), _device(b), out=None if out is None else _device(out))
     return ndarray(result) if out is None else out
+
+
+def _add_operators():
+    def add(name, function):
+        def in_place(self, other):
+            return function(self, other, out=self)
+
+        setattr(ndarray, f"__{name}__", function)
+        setattr(ndarray, f"__r{name}__", lambda self, other: function(other, self))
+        setattr(ndarray, f"__i{name}__", in_place)
+
+    for name, ufunc in _OPERATORS.items():
+        add(name, globals()[ufunc])
+    add("matmul", matmul)
+    ndarray.__neg__ = globals()["negative"]
+
+
+_add_operators()
 
 
 class ElementwiseKernel:
@@ -294,8 +290,8 @@ def empty(shape, dtype=float):
     return ndarray(host_kernels.nobody_has_written(shape, dtype))
 
 
-def empty_like(a):
-    return empty(_device(a).shape, a.dtype)
+def empty_like(a, dtype=None, shape=None):
+    return empty(*_like(a, dtype, shape))
 
 
 def zeros(shape, dtype=float):
@@ -303,19 +299,23 @@ def zeros(shape, dtype=float):
     return ndarray(np.zeros(shape, dtype))
 
 
-def zeros_like(a):
+def zeros_like(a, dtype=None, shape=None):
+    return zeros(*_like(a, dtype, shape))
+
+
+def ones_like(a, dtype=None, shape=None):
+    return full_like(a, 1, dtype, shape)
+
+
+def full_like(a, value, dtype=None, shape=None):
     launches.append("fill")
-    return ndarray(np.zeros_like(_device(a)))
+    shape, dtype = _like(a, dtype, shape)
+    return ndarray(np.full(shape, _scalar(value), dtype))
 
 
-def ones_like(a):
-    launches.append("fill")
-    return ndarray(np.ones_like(_device(a)))
-
-
-def full_like(a, value):
-    launches.append("fill")
-    return ndarray(np.full_like(_device(a), _scalar(value)))
+def _like(a, dtype, shape):
+    memory = _device(a)
+    return memory.shape if shape is None else shape, dtype or memory.dtype
 
 
 def full(shape, value):
@@ -330,6 +330,21 @@ def arange(stop, dtype=None):
 
 def broadcast_to(a, shape):
     return ndarray(np.broadcast_to(_device(a), shape))
+
+
+def repeat(a, repeats, axis=None):
+    launches.append("repeat")
+    return ndarray(np.repeat(_device(a), repeats, axis=axis))
+
+
+def pad(a, pad_width, mode="constant"):
+    launches.extend(["fill", "copy"])
+    return ndarray(np.pad(_device(a), pad_width, mode))
+
+
+def einsum(subscripts, *operands):
+    launches.append("einsum")
+    return ndarray(np.einsum(subscripts, *map(_device, operands)))
 
 
 def concatenate(arrays, axis=0):
