@@ -29,7 +29,7 @@ from torch.nn.functional import conv2d, pad  # noqa: E402
 from torch.nn.grad import conv2d_input, conv2d_weight  # noqa: E402
 
 import minigan as mg  # noqa: E402
-from minigan.kernels import conv, conv_dw, conv_dx  # noqa: E402
+from minigan.kernels.cpu import conv, conv_dw, conv_dx  # noqa: E402
 
 MODELS = ("m2", "m3", "m4", "m5", "m6")
 PARTS = ("conv", "dx", "dw")

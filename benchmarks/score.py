@@ -22,7 +22,7 @@ import numpy as np
 import minigan as mg
 from minigan import data, training
 from minigan.__main__ import sample_images
-from minigan.functions import log_softmax
+from minigan.kernels.plain import log_softmax
 from minigan.training.checkpoint import Checkpoint
 
 BATCH, EPOCHS = 100, 6
@@ -44,7 +44,7 @@ def classifier(images, labels, seed):
             logits, cache = net.forward(images[chosen])
             _, dlogits = mg.losses.softmax_cross_entropy(logits, labels[chosen])
             net.zero_grad()
-            net.backward(dlogits, cache, inputs=False)
+            net.backward(dlogits, cache, need_dx=False)
             adam.step()
             step += 1
     return net

@@ -9,8 +9,7 @@ run once a step.
 
 import minigan as mg
 from minigan import data, training
-from minigan.functions import sigmoid
-from minigan.losses import bce_with_logits, non_saturating
+from minigan.losses import bce_with_logits, non_saturating, sigmoid
 
 LATENT = training.Latent(100, "normal")
 CONV = dict(use_bias=False, weight_init=mg.init.UniformFanIn())
@@ -84,7 +83,8 @@ def train_step(G, D, opt_g, opt_d, real, z):
     logits, d_cache = D.forward(fake)
     g_loss, dlogits = non_saturating(logits)
     dfake = D.backward(dlogits, d_cache, params=False)
-    G.backward(dfake, g_cache, params="set", inputs=False)
+    G.zero_grad()
+    G.backward(dfake, g_cache, need_dx=False)
     opt_g.step()
     return dict(d_loss=real_loss + fake_loss, g_loss=g_loss, d_real=d_real, d_fake=d_fake)
 
@@ -93,7 +93,7 @@ def judge(D, images, label):
     """D's (loss, mean verdict) on images of one label; adds the gradient to D's."""
     logits, cache = D.forward(images)
     loss, dlogits = bce_with_logits(logits, label)
-    D.backward(dlogits, cache, inputs=False)
+    D.backward(dlogits, cache, need_dx=False)
     return loss, sigmoid(logits).mean()
 
 

@@ -80,7 +80,7 @@ def critic_step(G, C, opt_c, real, code, z, options, epsilon):
     real: (N, 64, 64, 3); code: (N, 2); z: (N, 32); epsilon: the address of the penalty's
     random numbers.  Returns (loss, its Wasserstein part, the penalty without its weight).
     """
-    xp = mg.get_array_module(real)
+    xp = C.xp
     n = len(real)
     fake, _ = G.forward(join(z, code))
     C.zero_grad()
@@ -93,7 +93,7 @@ def critic_step(G, C, opt_c, real, code, z, options, epsilon):
     scores, cache = C.forward(join(images, codes))
     real_loss, d_real = wasserstein(scores[:n], -1)
     fake_loss, d_fake = wasserstein(scores[n:], +1)
-    C.backward(xp.concatenate([d_real, d_fake]), cache, inputs=False)
+    C.backward(xp.concatenate([d_real, d_fake]), cache, need_dx=False)
     opt_c.step()
     distance = real_loss + fake_loss
     return distance + loss, distance, loss / options.gp_weight
@@ -105,7 +105,8 @@ def generator_step(G, C, opt_g, code, z):
     scores, c_cache = C.forward(join(fake, code))
     loss, dscores = wasserstein(scores, -1)
     dfake, _ = join_backward(C.backward(dscores, c_cache, params=False), COLOURS)
-    G.backward(dfake, g_cache, params="set", inputs=False)
+    G.zero_grad()
+    G.backward(dfake, g_cache, need_dx=False)
     opt_g.step()
     return loss
 

@@ -11,8 +11,7 @@ channels and doubles the size three times; D halves it three times.
 
 import minigan as mg
 from minigan import data, training
-from minigan.functions import sigmoid
-from minigan.losses import bce_with_logits
+from minigan.losses import bce_with_logits, sigmoid
 
 LATENT = training.Latent(100, "uniform", -1.0, 1.0)
 REAL, FAKE = 0.9, 0.0  # labels
@@ -96,7 +95,7 @@ def judge(D, images, label):
     """D's (loss, mean verdict) on images of one label; adds the gradient to D's."""
     logits, cache = D.forward(images)
     loss, dlogits = bce_with_logits(logits, label)
-    D.backward(dlogits, cache, inputs=False)
+    D.backward(dlogits, cache, need_dx=False)
     return loss, sigmoid(logits).mean()
 
 
@@ -106,7 +105,8 @@ def update_g(G, D, opt_g, z):
     logits, d_cache = D.forward(fake)
     loss, dlogits = bce_with_logits(logits, REAL)
     dfake = D.backward(dlogits, d_cache, params=False)
-    G.backward(dfake, g_cache, params="set", inputs=False)
+    G.zero_grad()
+    G.backward(dfake, g_cache, need_dx=False)
     opt_g.step()
     return loss
 

@@ -13,8 +13,7 @@ from functools import partial
 
 import minigan as mg
 from minigan import data, training
-from minigan.functions import sigmoid
-from minigan.losses import bce_with_logits, labels, non_saturating
+from minigan.losses import bce_with_logits, labels, non_saturating, sigmoid
 
 LATENT = training.Latent(100, "normal")
 
@@ -118,7 +117,8 @@ def train_step(G, D, opt_g, opt_d, real, z_d, z_g, real_labels, fake_labels):
     logits, d_cache = D.forward(fake)
     g_loss, dlogits = non_saturating(logits)
     dfake = D.backward(dlogits, d_cache, params=False)
-    G.backward(dfake, g_cache, params="set", inputs=False)
+    G.zero_grad()
+    G.backward(dfake, g_cache, need_dx=False)
     opt_g.step()
     return values(real_loss, fake_loss, g_loss, real_logits, fake_logits)
 
@@ -132,7 +132,8 @@ def simultaneous_step(G, D, opt_g, opt_d, real, z, real_labels, fake_labels):
 
     g_loss, dlogits = non_saturating(fake_logits)
     dfake = D.backward(dlogits, d_cache, params=False)
-    G.backward(dfake, g_cache, params="set", inputs=False)
+    G.zero_grad()
+    G.backward(dfake, g_cache, need_dx=False)
     opt_d.step()
     opt_g.step()
     return values(real_loss, fake_loss, g_loss, real_logits, fake_logits)
@@ -142,7 +143,7 @@ def judge(D, images, draw_labels):
     """D's (loss, logits, cache) on images of one kind; adds half the gradient to D's."""
     logits, cache = D.forward(images)
     loss, dlogits = bce_with_logits(logits, draw_labels(logits))
-    D.backward(dlogits / 2, cache, inputs=False)  # D's loss is the mean of both kinds
+    D.backward(dlogits / 2, cache, need_dx=False)  # D's loss is the mean of both kinds
     return loss, logits, cache
 
 

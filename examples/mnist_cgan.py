@@ -10,8 +10,7 @@ G, and ten planes behind the image for D, one of them all ones.
 import minigan as mg
 from minigan import data, training
 from minigan.condition import join, join_backward
-from minigan.functions import sigmoid
-from minigan.losses import bce_with_logits, non_saturating
+from minigan.losses import bce_with_logits, non_saturating, sigmoid
 
 DIGITS = tuple("0123456789")
 LATENT = training.Latent(64, "normal", classes=DIGITS)
@@ -65,7 +64,7 @@ def train_step(G, D, opt_g, opt_d, real, code, z_d, z_g):
 
     The generated images carry the labels of the real ones.
     """
-    xp = mg.get_array_module(real)
+    xp = D.xp
     n = len(real)
 
     # D: real images with their labels up, generated ones with the same labels down.
@@ -75,7 +74,7 @@ def train_step(G, D, opt_g, opt_d, real, code, z_d, z_g):
     real_loss, d_real = bce_with_logits(logits[:n], 1.0)
     fake_loss, d_fake = bce_with_logits(logits[n:], 0.0)
     D.zero_grad()
-    D.backward(xp.concatenate([d_real, d_fake]), cache, inputs=False)
+    D.backward(xp.concatenate([d_real, d_fake]), cache, need_dx=False)
     opt_d.step()
 
     # G: the gradient runs through the updated D; what reaches the planes ends there.
@@ -83,7 +82,8 @@ def train_step(G, D, opt_g, opt_d, real, code, z_d, z_g):
     fake_logits, d_cache = D.forward(join(fake, code))
     g_loss, dlogits = non_saturating(fake_logits)
     dfake, _ = join_backward(D.backward(dlogits, d_cache, params=False), 1)
-    G.backward(dfake, g_cache, params="set", inputs=False)
+    G.zero_grad()
+    G.backward(dfake, g_cache, need_dx=False)
     opt_g.step()
 
     return dict(

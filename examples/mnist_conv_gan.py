@@ -11,8 +11,7 @@ images and on those of the untrained G; then D and G take turns.
 
 import minigan as mg
 from minigan import data, training
-from minigan.functions import sigmoid
-from minigan.losses import softmax_cross_entropy
+from minigan.losses import sigmoid, softmax_cross_entropy
 
 LATENT = training.Latent(100, "uniform", 0.0, 1.0)
 PRETRAIN_BATCH = 32
@@ -90,7 +89,7 @@ def pretrain(G, D, opt_d, real, z, seed):
     real: (N, 28, 28, 1); z: (N, 100).  Returns (images classified right, mean loss), both of
     D in evaluation mode afterwards, over all 2 N images.
     """
-    xp, n = mg.get_array_module(real), len(real)
+    xp, n = D.xp, len(real)
     images = xp.concatenate([real, *(G.forward(part, train=False)[0] for part in pieces(z))])
     target = classes(images, n)
     order = mg.random.permutation(2 * n, seed=seed, where="pre-training")
@@ -104,7 +103,8 @@ def pretrain(G, D, opt_d, real, z, seed):
         D.begin_step(step)
         logits, cache = D.forward(images[chosen])
         loss, dlogits = softmax_cross_entropy(logits, target[chosen])
-        D.backward(dlogits, cache, params="set", inputs=False)
+        D.zero_grad()
+        D.backward(dlogits, cache, need_dx=False)
         opt_d.step()
         progress.update(step + 1, {"d_loss": float(loss)})
     progress.close()
@@ -119,13 +119,14 @@ def pretrain(G, D, opt_d, real, z, seed):
 
 def train_step(G, D, opt_g, opt_d, real, z_d, z_g):
     """One update of D, then one of G.  real: (N, 28, 28, 1); z_d, z_g: (N, 100)."""
-    xp, n = mg.get_array_module(real), len(real)
+    xp, n = D.xp, len(real)
 
     # D: real and generated images in one batch; G is in evaluation mode for them.
     images = xp.concatenate([real, G.forward(z_d, train=False)[0]])
     logits, cache = D.forward(images)
     d_loss, dlogits = softmax_cross_entropy(logits, classes(images, n))
-    D.backward(dlogits, cache, params="set", inputs=False)
+    D.zero_grad()
+    D.backward(dlogits, cache, need_dx=False)
     opt_d.step()
     del images, cache  # 170 MB that G's step has no use for
 
@@ -135,7 +136,8 @@ def train_step(G, D, opt_g, opt_d, real, z_d, z_g):
     g_loss, dlogits = softmax_cross_entropy(fake_logits, classes(fake, n))
     dfake = D.backward(dlogits, d_cache, params=False)
     del d_cache  # nor G's backward for this one
-    G.backward(dfake, g_cache, params="set", inputs=False)
+    G.zero_grad()
+    G.backward(dfake, g_cache, need_dx=False)
     opt_g.step()
 
     verdict = sigmoid(logits[:, 1] - logits[:, 0])  # the softmax of two classes

@@ -12,8 +12,7 @@ with a moving average of G's weights (--average 0.995).
 
 import minigan as mg
 from minigan import data, training
-from minigan.functions import sigmoid
-from minigan.losses import bce_with_logits
+from minigan.losses import bce_with_logits, sigmoid
 
 LATENT = training.Latent(100, "uniform", -1.0, 1.0)
 REAL, FAKE = 0.9, 0.0  # labels
@@ -97,7 +96,7 @@ def judge(D, images, label):
     """D's (loss, mean verdict) on images of one label; adds the gradient to D's."""
     logits, cache = D.forward(images)
     loss, dlogits = bce_with_logits(logits, label)
-    D.backward(dlogits, cache, inputs=False)
+    D.backward(dlogits, cache, need_dx=False)
     return loss, sigmoid(logits).mean()
 
 
@@ -107,7 +106,8 @@ def update_g(G, D, opt_g, z):
     logits, d_cache = D.forward(fake)
     loss, dlogits = bce_with_logits(logits, REAL)
     dfake = D.backward(dlogits, d_cache, params=False)
-    G.backward(dfake, g_cache, params="set", inputs=False)
+    G.zero_grad()
+    G.backward(dfake, g_cache, need_dx=False)
     opt_g.step()
     return loss
 

@@ -11,8 +11,7 @@ G through D.  Pictures are drawn with a moving average of G's weights (--average
 
 import minigan as mg
 from minigan import data, training
-from minigan.functions import sigmoid
-from minigan.losses import bce_with_logits, non_saturating
+from minigan.losses import bce_with_logits, non_saturating, sigmoid
 
 LATENT = training.Latent(100, "normal")
 
@@ -64,7 +63,7 @@ def activation(options):
 
 def train_step(G, D, opt_g, opt_d, real, z_d, z_g):
     """One update of D, then one of G.  real: (N, 28, 28, 1); z_d, z_g: (N, 100)."""
-    xp = mg.get_array_module(real)
+    xp = D.xp
     n = len(real)
 
     # D: real images up, generated ones down.  G is only run, so its cache is dropped.
@@ -72,7 +71,8 @@ def train_step(G, D, opt_g, opt_d, real, z_d, z_g):
     logits, cache = D.forward(xp.concatenate([real, fake]))
     real_loss, d_real = bce_with_logits(logits[:n], 1.0)
     fake_loss, d_fake = bce_with_logits(logits[n:], 0.0)
-    D.backward(xp.concatenate([d_real, d_fake]), cache, params="set", inputs=False)
+    D.zero_grad()
+    D.backward(xp.concatenate([d_real, d_fake]), cache, need_dx=False)
     opt_d.step()
 
     # G: the gradient runs through the updated D, which stays as it is (params=False).
@@ -80,7 +80,8 @@ def train_step(G, D, opt_g, opt_d, real, z_d, z_g):
     fake_logits, d_cache = D.forward(fake)
     g_loss, dlogits = non_saturating(fake_logits)
     dfake = D.backward(dlogits, d_cache, params=False)
-    G.backward(dfake, g_cache, params="set", inputs=False)
+    G.zero_grad()
+    G.backward(dfake, g_cache, need_dx=False)
     opt_g.step()
 
     return dict(

@@ -78,7 +78,7 @@ def critic_step(G, C, opt_c, real, z, options, epsilon):
     real: (N, 64, 64, 3); z: (N, 128); epsilon: the address of the penalty's random numbers.
     Returns (loss, its Wasserstein part, the penalty without its weight).
     """
-    xp = mg.get_array_module(real)
+    xp = C.xp
     n = len(real)
     fake, _ = G.forward(z)
     C.zero_grad()
@@ -87,7 +87,7 @@ def critic_step(G, C, opt_c, real, z, options, epsilon):
     scores, cache = C.forward(xp.concatenate([real, fake]))
     real_loss, d_real = wasserstein(scores[:n], -1)
     fake_loss, d_fake = wasserstein(scores[n:], +1)
-    C.backward(xp.concatenate([d_real, d_fake]), cache, inputs=False)
+    C.backward(xp.concatenate([d_real, d_fake]), cache, need_dx=False)
     opt_c.step()
     if options.clip:
         mg.penalty.clip_weights(C, options.clip)
@@ -113,7 +113,8 @@ def generator_step(G, C, opt_g, z):
     scores, c_cache = C.forward(fake)
     loss, dscores = wasserstein(scores, -1)
     dfake = C.backward(dscores, c_cache, params=False)
-    G.backward(dfake, g_cache, params="set", inputs=False)
+    G.zero_grad()
+    G.backward(dfake, g_cache, need_dx=False)
     opt_g.step()
     return loss
 

@@ -12,7 +12,7 @@ The engine (all that is imported here) needs NumPy alone.  `minigan.data` and
 `minigan.training` hold what surrounds it: pictures, files and the run.
 """
 
-from . import condition, init, losses, penalty, random
+from . import condition, init, kernels, losses, penalty, random
 from .arrays import get_array_module, to_device, to_host
 from .average import MovingAverage
 from .errors import UserError
@@ -35,6 +35,7 @@ __all__ = [
     "get_array_module",
     "gradcheck",
     "init",
+    "kernels",
     "load",
     "losses",
     "penalty",

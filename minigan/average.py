@@ -6,10 +6,7 @@ draws better (Yazici et al. 2019, "The unusual effectiveness of averaging in GAN
 arXiv:1806.04498).  It has no part in the training itself.
 """
 
-from functools import partial
-
 from .errors import check_setting
-from .kernels import in_blocks
 
 
 class MovingAverage:
@@ -41,9 +38,4 @@ class MovingAverage:
             (self.network.params, self.source.params),
             (self.network.buffers, self.source.buffers),
         ):
-            in_blocks(partial(_mix, keep), average, current)
-
-
-def _mix(keep, average, current):
-    average *= keep
-    average += (1 - keep) * current
+            self.source.kernels[type(average)].average(average, current, keep)

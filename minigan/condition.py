@@ -10,12 +10,8 @@ of an image.
     dfake, _ = join_backward(D.backward(dscores, cache, params=False), 3)
 """
 
-import numpy as np
-
-from .arrays import get_array_module, on_gpu
-from .kernels import over_samples
-
-FEW_FEATURES = 16  # up to so many, NumPy copies them faster one by one
+from . import kernels
+from .arrays import get_array_module
 
 
 def one_hot(labels, classes, *, dtype="float32"):
@@ -34,31 +30,13 @@ def join(x, code):
 
     The code is repeated along the axes between, so that a pixel knows as much as its image.
     Both have one dtype and one module.  The map is linear; its second derivative is none.
-    Raises ValueError unless there is one code for each sample.
+    Raises ValueError unless there is one code for each sample, TypeError for two dtypes.
     """
     if code.ndim != 2 or len(code) != len(x):
         raise ValueError(f"codes {code.shape} do not fit an input {x.shape}: give one a sample")
-    xp = get_array_module(x)
-    between = (1,) * (x.ndim - 2)
-    planes = code.reshape(len(code), *between, -1)
-    shape = (*x.shape[:-1], x.shape[-1] + code.shape[1])
-    y = xp.empty(shape, np.result_type(x.dtype, code.dtype))
-
-    def work(start, stop):
-        _put(x[start:stop], y[start:stop, ..., : x.shape[-1]])
-        _put(planes[start:stop], y[start:stop, ..., x.shape[-1] :])
-
-    over_samples(work, y)
-    return y
-
-
-def _put(values, y):
-    """y (..., F) = values."""
-    if on_gpu(y) or y.shape[-1] > FEW_FEATURES:
-        y[...] = values
-    else:
-        for feature in range(y.shape[-1]):
-            y[..., feature] = values[..., feature]
+    if code.dtype != x.dtype:
+        raise TypeError(f"codes of {code.dtype} do not fit an input of {x.dtype}")
+    return kernels.default[type(x)].join(x, code)
 
 
 def join_backward(dy, features):
@@ -67,5 +45,4 @@ def join_backward(dy, features):
     features: C, the size of x's last axis.  dx (N, ..., C) is a view of dy; dcode (N, K) is a
     sum, because every pixel reads the same code.
     """
-    between = tuple(range(1, dy.ndim - 1))
-    return dy[..., :features], dy[..., features:].sum(axis=between)
+    return kernels.default[type(dy)].join_backward(dy, features)

@@ -5,13 +5,11 @@ straight into `network.backward`.  D's loss is the sum of two calls, one on real
 and one on generated scores; G's is one call on generated scores.
 
 Losses are 0-d results of the array's own module: nothing here waits for a GPU.  The formulas
-are for any array; a GPU has kernels of its own for the longest.
+are in `kernels/plain.py`; here is what they are for, and what they take.
 """
 
-from . import random
-from .arrays import get_array_module, on_gpu
-from .functions import log_softmax, sigmoid, softplus
-from .kernels.gpu import pointwise as gpu_pointwise
+from . import kernels, random
+from .arrays import get_array_module
 
 # Cross-entropies.  On logits x they are made of softplus(x) = log(1 + exp(x)), which
 # neither overflows nor takes the log of 0.
@@ -25,13 +23,7 @@ def bce_with_logits(logits, target):
     Returns (loss, dlogits), dlogits = (sigmoid(x) - t) / N.
     Raises ValueError if target has another shape.
     """
-    t = _target_like(logits, target)
-    if on_gpu(logits):
-        return gpu_pointwise.bce_with_logits(logits, t)
-    loss = (softplus(logits) - t * logits).mean()
-    # sigmoid(x) - t, written so that neither end cancels: 1 - sigmoid(x) = sigmoid(-x).
-    dlogits = (1 - t) * sigmoid(logits) - t * sigmoid(-logits)
-    return loss, dlogits / logits.size
+    return _kernels(logits).bce_with_logits(logits, _target_like(logits, target))
 
 
 def bce(p, target, eps=1e-7):
@@ -41,11 +33,7 @@ def bce(p, target, eps=1e-7):
     saturated D still gets a finite gradient.  Prefer `bce_with_logits`.
     Returns (loss, dp), dp = (p - t) / (p (1 - p)) / N.
     """
-    xp = get_array_module(p)
-    t = _target_like(p, target)
-    p = xp.clip(p, eps, 1 - eps)
-    loss = -(t * xp.log(p) + (1 - t) * xp.log1p(-p)).mean()
-    return loss, (p - t) / (p * (1 - p)) / p.size
+    return _kernels(p).bce(p, _target_like(p, target), eps)
 
 
 def softmax_cross_entropy(logits, target):
@@ -54,23 +42,19 @@ def softmax_cross_entropy(logits, target):
     logits: (N, K).  target: class numbers, integers (N,), or probabilities (N, K).
     Returns (loss, dlogits), dlogits = (softmax(x) sum_k t_k - t) / N.
     """
-    xp = get_array_module(logits)
     if logits.ndim != 2:
         raise ValueError(f"softmax_cross_entropy needs logits (N, K), got {logits.shape}")
     if target.shape == logits.shape:
         t = target.astype(logits.dtype)
     elif target.shape == logits.shape[:1] and target.dtype.kind in "iu":
-        t = (target[:, None] == xp.arange(logits.shape[1])).astype(logits.dtype)
+        classes = get_array_module(logits).arange(logits.shape[1])
+        t = (target[:, None] == classes).astype(logits.dtype)
     else:
         raise ValueError(
             f"target of shape {target.shape} and dtype {target.dtype} does not fit logits "
             f"{logits.shape}: give class numbers (N,) or probabilities (N, K)"
         )
-    if on_gpu(logits):
-        return gpu_pointwise.softmax_cross_entropy(logits, t)
-    log_p = log_softmax(logits)
-    loss = -(t * log_p).sum() / len(logits)
-    return loss, (xp.exp(log_p) * t.sum(axis=-1, keepdims=True) - t) / len(logits)
+    return _kernels(logits).softmax_cross_entropy(logits, t)
 
 
 # Losses on unbounded scores.
@@ -82,7 +66,7 @@ def wasserstein(scores, sign):
     The critic minimises wasserstein(fake, +1) + wasserstein(real, -1), the
     generator wasserstein(fake, -1).  Returns (loss, dscores).
     """
-    return sign * scores.mean(), get_array_module(scores).full_like(scores, sign / scores.size)
+    return _kernels(scores).wasserstein(scores, sign)
 
 
 def hinge(scores, sign):
@@ -91,15 +75,12 @@ def hinge(scores, sign):
     The critic minimises hinge(fake, +1) + hinge(real, -1); the generator's loss is
     wasserstein(fake, -1).  Returns (loss, dscores).
     """
-    margin = 1 + sign * scores
-    active = margin > 0
-    return (margin * active).mean(), active.astype(scores.dtype) * (sign / scores.size)
+    return _kernels(scores).hinge(scores, sign)
 
 
 def least_squares(scores, target):
     """mean of (score - t)^2 / 2 (Mao et al. 2017, eq. 2).  Returns (loss, dscores)."""
-    error = scores - _target_like(scores, target)
-    return (error * error).mean() / 2, error / scores.size
+    return _kernels(scores).least_squares(scores, _target_like(scores, target))
 
 
 # The two generator losses of Goodfellow et al. 2014, section 3.
@@ -120,10 +101,15 @@ def minimax(logits):
     Its gradient, -sigmoid(x) / N, vanishes where D is sure that the sample is a fake.
     Returns (loss, dlogits).
     """
-    return -softplus(logits).mean(), -sigmoid(logits) / logits.size
+    return _kernels(logits).minimax(logits)
 
 
-# Labels.
+# Labels and probabilities.
+
+
+def sigmoid(logits):
+    """The probabilities that logits stand for: 1 / (1 + exp(-x)) elementwise."""
+    return _kernels(logits).sigmoid(logits)
 
 
 def labels(logits, low, high=None, *, flip=0.0, seed=0, where="labels", step=0):
@@ -143,6 +129,12 @@ def labels(logits, low, high=None, *, flip=0.0, seed=0, where="labels", step=0):
         kept = random.keep_mask(shape, 1 - flip, where=f"{where}/flip", **address)
         values = xp.where(xp.asarray(kept), values, 1 - values)
     return values
+
+
+def _kernels(x):
+    if x.size == 0:
+        raise ValueError(f"a loss is a mean over the batch: scores of shape {x.shape} have none")
+    return kernels.default[type(x)]
 
 
 def _target_like(scores, target):

@@ -1,4 +1,4 @@
-"""Optimizers: a few in-place lines over the network's flat vectors.
+"""Optimizers: a function of `kernels` over the network's flat vectors, and its state.
 
 `step()` is the only code that writes parameters.  The state (moments, step count) is
 flat too, and goes into a checkpoint whole.
@@ -6,12 +6,8 @@ flat too, and goes into a checkpoint whole.
 
 import math
 
-import numpy as np
-
-from .arrays import get_array_module, on_gpu, to_device
+from .arrays import get_array_module, to_device
 from .errors import check_setting
-from .kernels import in_blocks
-from .kernels.gpu import pointwise as gpu_pointwise
 
 
 class Optimizer:
@@ -33,10 +29,11 @@ class Optimizer:
     def step(self):
         """Update the parameters once; the gradients are left as they are."""
         self.t += 1
-        in_blocks(self.update, self.network.params, self.network.grads, *self.state.values())
+        k = self.network.kernels[type(self.network.params)]
+        self.update(k, self.network.params, self.network.grads, **self.state)
 
-    def update(self, p, g, *state):
-        """The formula on one block: writes p and the state, reads g."""
+    def update(self, k, p, g, **state):
+        """One step with the functions of k: writes p and the state, reads g."""
         raise NotImplementedError
 
     def to(self, device):
@@ -55,10 +52,8 @@ class SGD(Optimizer):
         check_setting(self, "momentum", momentum, 0, 1)
         self.momentum = momentum
 
-    def update(self, p, g, velocity):
-        velocity *= self.momentum
-        velocity += g
-        p -= velocity * self.lr
+    def update(self, k, p, g, velocity):
+        k.sgd(p, g, velocity, self.lr, self.momentum)
 
 
 class RMSProp(Optimizer):
@@ -72,27 +67,19 @@ class RMSProp(Optimizer):
         check_setting(self, "eps", eps, 0, math.inf)
         self.rho, self.eps = rho, eps
 
-    def update(self, p, g, s):
-        xp = get_array_module(p)
-        scratch = g * g
-        scratch *= 1 - self.rho
-        s *= self.rho
-        s += scratch
-        xp.sqrt(s, out=scratch)
-        scratch += self.eps
-        xp.divide(g, scratch, out=scratch)
-        scratch *= self.lr
-        p -= scratch
+    def update(self, k, p, g, s):
+        k.rmsprop(p, g, s, self.lr, self.rho, self.eps)
 
 
 class Adam(Optimizer):
-    """Adam (Kingma and Ba 2015, algorithm 1).
+    """Adam (Kingma and Ba 2015, algorithm 1): a step by the mean over the root of the mean square.
 
-        m = b1 m + (1 - b1) g          v = b2 v + (1 - b2) g^2
-        p -= lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
+        m = b1 m + g          mean        = m (1 - b1) / (1 - b1^t)
+        v = b2 v + g^2        mean square = v (1 - b2) / (1 - b2^t)
+        p -= lr mean / (sqrt(mean square) + eps)
 
-    The state keeps m / (1 - b1) and v / (1 - b2), which saves two passes over memory; the
-    factors join the bias corrections, as scalars.
+    m and v are sums over the steps with weights b^age, which add up to (1 - b^t) / (1 - b).  The
+    paper's m and v are these times 1 - b; its corrected ones are our means.
     """
 
     slots = ("m", "v")
@@ -104,21 +91,5 @@ class Adam(Optimizer):
         check_setting(self, "eps", eps, 0, math.inf)
         self.b1, self.b2, self.eps = b1, b2, eps
 
-    def update(self, p, g, m, v):
-        # From sums to averages without the bias of their start at zero:
-        m_scale = (1 - self.b1) / (1 - self.b1**self.t)
-        root_v_scale = math.sqrt((1 - self.b2) / (1 - self.b2**self.t))
-        # p -= lr m_scale m / (root_v_scale sqrt(v) + eps), divided through by root_v_scale
-        if on_gpu(p):
-            eps, rate = self.eps / root_v_scale, self.lr * m_scale / root_v_scale
-            return gpu_pointwise.adam(p, g, m, v, self.b1, self.b2, eps, rate)
-        m *= self.b1
-        m += g
-        v *= self.b2
-        scratch = g * g
-        v += scratch
-        np.sqrt(v, out=scratch)
-        scratch += self.eps / root_v_scale
-        np.divide(m, scratch, out=scratch)
-        scratch *= self.lr * m_scale / root_v_scale
-        p -= scratch
+    def update(self, k, p, g, m, v):
+        k.adam(p, g, m, v, self.t, self.lr, self.b1, self.b2, self.eps)

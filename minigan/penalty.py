@@ -22,8 +22,6 @@ from .condition import join
 from .layers import BatchNorm
 from .network import Sequential
 
-EPS = 1e-12  # under the root: a gradient of exactly zero has a norm, and a derivative of it
-
 
 def gradient_penalty(
     critic,
@@ -60,10 +58,11 @@ def gradient_penalty(
         one_a_sample, seed=seed, where=where, step=step,
         dtype=real.dtype, xp=get_array_module(real),
     )  # fmt: skip
-    x = fake + epsilon * (real - fake)
+    k = critic.kernels[type(real)]
+    x = k.interpolate(real, fake, epsilon)
 
     def penalty(g):
-        return _distance_from_one(g, weight, one_sided)
+        return k.distance_from_one(g, weight, one_sided)
 
     return _penalize(critic, x, penalty, condition, train)
 
@@ -74,12 +73,13 @@ def r1(critic, real, *, weight=10.0, condition=None, train=True):
     Mescheder et al. 2018 (arXiv:1801.04406), eq. 9, with their gamma as `weight`.  The
     arguments, the sum added to `critic.grads` and the result are those of `gradient_penalty`.
     """
-    return _penalize(critic, real, lambda g: _half_square(g, weight), condition, train)
+    penalty = critic.kernels[type(real)].half_square
+    return _penalize(critic, real, lambda g: penalty(g, weight), condition, train)
 
 
 def r2(critic, fake, *, weight=10.0, condition=None, train=True):
     """R1 at the generated samples instead (Mescheder et al. 2018, eq. 10)."""
-    return _penalize(critic, fake, lambda g: _half_square(g, weight), condition, train)
+    return r1(critic, fake, weight=weight, condition=condition, train=train)
 
 
 def clip_weights(critic, limit):
@@ -90,29 +90,7 @@ def clip_weights(critic, limit):
     """
     if not limit > 0:
         raise ValueError(f"limit={limit!r} is not above 0")
-    get_array_module(critic.params).clip(critic.params, -limit, limit, out=critic.params)
-
-
-# Functions of the slope g (N, ...): each returns (loss, g_bar), like the functions of `losses`.
-
-
-def _distance_from_one(g, weight, one_sided):
-    xp = get_array_module(g)
-    norm = xp.sqrt(_squares(g) + EPS)
-    excess = norm - 1
-    if one_sided:
-        excess = xp.maximum(excess, 0)
-    # d|g|/dg = g / |g|
-    return weight * (excess * excess).mean(), 2 * weight / len(g) * (excess / norm) * g
-
-
-def _half_square(g, weight):
-    return weight / 2 * _squares(g).mean(), weight / len(g) * g
-
-
-def _squares(g):
-    """|g|^2 of each sample, (N, 1, ..., 1)."""
-    return (g * g).sum(axis=tuple(range(1, g.ndim)), keepdims=True)
+    critic.kernels[type(critic.params)].clip(critic.params, limit)
 
 
 def _penalize(critic, x, loss_of_slope, condition, train):

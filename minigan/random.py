@@ -13,14 +13,12 @@ Dropout masks are too large for that trip: on the GPU they come from a
 counter-based hash instead.
 """
 
-import zlib
-
 import numpy as np
 
-from .threads import parallel
+from . import kernels
+from .kernels.plain import random_bits
 
 _KEEP_LEVELS = 1 << 16
-_MASK_BLOCK = 1 << 19  # elements of a mask that share a generator
 
 
 def generator(seed, where, step=0, call=0):
@@ -29,12 +27,7 @@ def generator(seed, where, step=0, call=0):
     seed, step, call: integers >= 0; `call` tells apart several draws of one
     place within one step.  where: a string.
     """
-    return np.random.Generator(_bits(seed, where, step, call))
-
-
-def _bits(seed, where, step, call):
-    words = (int(seed), zlib.crc32(where.encode()), int(step), int(call))
-    return np.random.SFC64(np.random.SeedSequence(words))
+    return np.random.Generator(random_bits(seed, where, step, call))
 
 
 def normal(shape, *, seed, where, step=0, dtype=np.float32, xp=np):
@@ -60,19 +53,8 @@ def keep_mask(shape, keep, *, seed, where, step=0, call=0):
     The probability is a multiple of 1/65536: 16 random bits an element are a
     quarter of the work of a float, and `kept_share` tells the exact value.
     """
-    threshold = round(keep * _KEEP_LEVELS)
-    size = int(np.prod(shape))
-    mask = np.empty(size, bool)
-
-    def draw(start, stop):
-        for block in range(start, stop):
-            part = mask[block * _MASK_BLOCK : (block + 1) * _MASK_BLOCK]
-            bits = _bits(seed, where, step, call + (block << 32))
-            words = bits.random_raw(-(-part.size // 4))
-            np.less(words.view(np.uint16)[: part.size], threshold, out=part)
-
-    parallel(draw, -(-size // _MASK_BLOCK), size)
-    return mask.reshape(shape)
+    k = kernels.default[np.ndarray]
+    return k.keep_mask(shape, keep, seed=seed, where=where, step=step, call=call)
 
 
 def kept_share(keep):

@@ -149,7 +149,7 @@ SEEN_ELSEWHERE = [
     ),
     mutant(
         "D's weights move between the forward and the backward of G's step", EXAMPLE,
-        "params=\"set\", inputs=False)\n    opt_d.step()\n", "params=\"set\", inputs=False)\n",
+        "params=\"set\", need_dx=False)\n    opt_d.step()\n", "params=\"set\", inputs=False)\n",
         G_STEP,
         more=((
             EXAMPLE,

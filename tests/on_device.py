@@ -12,9 +12,9 @@ import inspect
 import numpy as np
 
 import minigan as mg
-from minigan import functions, kernels, losses, penalty, training
+from minigan import losses, penalty, training
 from minigan.arrays import to_device, to_host
-from minigan.layers.base import Layer
+from minigan.network import Layer
 from minigan.optim import Optimizer
 
 PASSES = ("forward", "backward", "double_backward")
@@ -30,9 +30,7 @@ def install(monkeypatch):
                     monkeypatch.setattr(layer, name, on_device(vars(layer)[name]))
     monkeypatch.setattr(Optimizer, "step", on_device(Optimizer.step))
     for module, names in (
-        (kernels, ("conv", "conv_dx", "conv_dw", "conv_y_dw", "conv_dx_dw")),
         (losses, public_functions(losses)),
-        (functions, public_functions(functions)),
         (penalty, public_functions(penalty)),
     ):
         for name in names:

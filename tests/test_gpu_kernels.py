@@ -6,8 +6,9 @@ from helpers import hash32
 from test_conv_kernels import random_triple
 
 import minigan as mg
-from minigan import kernels, losses
-from minigan.kernels import geometry, reference
+from minigan import losses
+from minigan.kernels import geometry, plain
+from minigan.kernels.gpu import convolution
 from minigan.kernels.gpu import im2col as gpu_im2col, minimal as gpu_minimal
 from minigan.kernels.gpu import pointwise as gpu_pointwise
 from minigan.kernels.gpu.cuda import Kernel
@@ -85,7 +86,7 @@ PATHS = [(gpu_im2col, *sizes) for sizes in CONVOLUTIONS] + [
 
 
 @pytest.mark.parametrize("path, size, kernel, stride, padding", PATHS)
-def test_conv_triple_agrees_with_the_reference(
+def test_conv_triple_agrees_with_the_plain_one(
     gpu, monkeypatch, path, size, kernel, stride, padding
 ):
     """In one go, and in chunks."""
@@ -94,18 +95,18 @@ def test_conv_triple_agrees_with_the_reference(
     x_there, w_there, dy_there = map(gpu.asarray, (x, w, dy))
     for chunk in (path.CHUNK_BYTES, 4000):
         monkeypatch.setattr(path, "CHUNK_BYTES", chunk)
-        close(path.conv(x_there, w_there, g), reference.conv(x, w, g), 1e-12)
-        close(path.conv_dx(dy_there, w_there, g), reference.conv_dx(dy, w, g), 1e-12)
-        close(path.conv_dw(x_there, dy_there, g), reference.conv_dw(x, dy, g), 1e-12)
+        close(path.conv(x_there, w_there, g), plain.conv(x, w, g), 1e-12)
+        close(path.conv_dx(dy_there, w_there, g), plain.conv_dx(dy, w, g), 1e-12)
+        close(path.conv_dw(x_there, dy_there, g), plain.conv_dw(x, dy, g), 1e-12)
 
 
 def test_wide_layers_take_minimal_filtering(gpu):
     """In float32 to the accuracy that the CPU's path has, from public functions."""
     g = geometry((8, 8), 4, 2, 1)
-    assert kernels.gpu._path(g, 3, 64) is gpu_im2col and kernels.gpu._path(g, 16, 64) is gpu_minimal
+    assert convolution._path(g, 3, 64) is gpu_im2col and convolution._path(g, 16, 64) is gpu_minimal
     x, w, dy = random_triple(3, g, np.float32, n=2, channels=16, filters=20)
     there = [gpu.asarray(array) for array in (x, w, dy)]
-    close(kernels.conv(there[0], there[1], g), reference.conv(x, w, g), 1e-4)
+    close(convolution.conv(there[0], there[1], g), plain.conv(x, w, g), 1e-4)
 
 
 @pytest.mark.parametrize("path", [gpu_im2col, gpu_minimal])
@@ -114,20 +115,21 @@ def test_convolutions_take_any_layout(gpu, path):
     x, w, dy = random_triple(2, g, n=3)
     rough = gpu.asarray(np.repeat(x, 2, axis=2))[:, :, ::2]
     rough_dy = gpu.asarray(np.repeat(dy, 2, axis=2))[:, :, ::2]
-    close(path.conv(rough, gpu.asarray(w), g), reference.conv(x, w, g), 1e-12)
-    close(path.conv_dx(rough_dy, gpu.asarray(w), g), reference.conv_dx(dy, w, g), 1e-12)
-    close(path.conv_dw(rough, rough_dy, g), reference.conv_dw(x, dy, g), 1e-12)
+    close(path.conv(rough, gpu.asarray(w), g), plain.conv(x, w, g), 1e-12)
+    close(path.conv_dx(rough_dy, gpu.asarray(w), g), plain.conv_dx(dy, w, g), 1e-12)
+    close(path.conv_dw(rough, rough_dy, g), plain.conv_dw(x, dy, g), 1e-12)
 
 
 class TestDropout:
     def test_the_mask_is_that_of_the_formula(self, gpu):
-        key, x = 2**40 + 0xDEADBEEF, gpu.asarray(RNG.standard_normal((40, 50)))
-        y, mask = gpu_pointwise.dropout(x, key, 0.75)
-        hashes = hash32(np.arange(2000, dtype=np.uint32), np.uint32(0xDEADBEEF))
+        address, x = dict(seed=1, where="here", step=2, call=3), gpu.asarray(RNG.standard_normal((40, 50)))
+        y, mask = gpu_pointwise.dropout(x, 0.75, address)
+        key = int(plain.random_bits(**address).random_raw()) % 2**32
+        hashes = hash32(np.arange(2000, dtype=np.uint32), np.uint32(key))
         expected = (hashes >> 16 < 0.75 * 65536).reshape(40, 50)
         np.testing.assert_array_equal(mask.get(), expected)
         close(y, x.get() * expected / 0.75)
-        close(gpu_pointwise.masked(x, mask, 0.75), y.get())
+        close(gpu_pointwise.dropout_backward(x, mask, 0.75), y.get())
 
 
 class TestBatchNorm:
@@ -195,6 +197,6 @@ def test_adam_is_one_launch(compiler, stand_in):
 def test_pixels_become_images(gpu):
     pixels = np.arange(256, dtype=np.uint8).reshape(4, 8, 8)
     for dtype in ("float32", "float64"):
-        images = gpu_pointwise.from_pixels(gpu.asarray(pixels), 2 / 255, -1.0, dtype)
+        images = gpu_pointwise.from_pixels(gpu.asarray(pixels), -1.0, 1.0, dtype)
         assert images.dtype == dtype
         close(images, pixels.astype(dtype) * (2 / 255) - 1, 1e-6)

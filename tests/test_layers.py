@@ -96,7 +96,7 @@ def test_gradients_accumulate_and_freeze(layer, x):
     np.testing.assert_array_equal(layer.backward(dy, cache, params=False), dx)
     np.testing.assert_array_equal(layer.grads, frozen)
 
-    assert layer.backward(dy, cache, inputs=False) is None
+    assert layer.backward(dy, cache, need_dx=False) is None
     np.testing.assert_allclose(layer.grads, 3 * once, rtol=1e-15)
     layer.backward(dy, cache, params="set")
     np.testing.assert_allclose(layer.grads, once, rtol=1e-15)

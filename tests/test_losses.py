@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minigan import losses
-from minigan.functions import log_softmax, sigmoid, softplus
+from minigan.kernels.plain import log_softmax, sigmoid, softplus
 from minigan.gradcheck import check_loss
 
 rng = np.random.default_rng(0)

@@ -47,7 +47,7 @@ def test_gradients_and_second_order_of_nested_networks(train):
 
 
 def test_what_nobody_needs_is_not_computed():
-    """inputs=False stops at the first layer with parameters, and asks it for no dx."""
+    """need_dx=False stops at the first layer with parameters, and asks it for no dx."""
     asked = []
 
     class Spy(mg.Dense):
@@ -61,7 +61,7 @@ def test_what_nobody_needs_is_not_computed():
 
     net = mg.Sequential([Never(), Spy(6, 4), mg.Tanh(), Spy(4, 1)], dtype="float64")
     y, cache = net.forward(X)
-    assert net.backward(y, cache, inputs=False) is None
+    assert net.backward(y, cache, need_dx=False) is None
     assert asked == [(True, True), (True, False)]
     expected = net.grads.copy()
     net.zero_grad()

@@ -13,7 +13,7 @@ import minigan as mg
 from minigan import penalty
 from minigan.condition import join, one_hot
 from minigan.gradcheck import numeric_errors
-from minigan.layers import conv as conv_layers
+from minigan.kernels import cpu
 
 RNG = np.random.default_rng(7)
 TOLERANCE = 1e-6
@@ -366,7 +366,7 @@ def work(monkeypatch):
         return run
 
     for name in ("conv", "conv_dx", "conv_dw", "conv_y_dw", "conv_dx_dw"):
-        monkeypatch.setattr(conv_layers, name, counted(name, getattr(conv_layers, name)))
+        monkeypatch.setattr(cpu, name, counted(name, getattr(cpu, name)))
     return done
 
 
@@ -388,7 +388,7 @@ def test_a_penalty_costs_less_than_a_plain_step(work):
 
     work.clear()
     scores, cache = critic.forward(np.concatenate([real, fake]))
-    critic.backward(np.ones_like(scores), cache, inputs=False)
+    critic.backward(np.ones_like(scores), cache, need_dx=False)
     of_step = sum(count for _, count in work)
     assert 0.6 < of_penalty / of_step < 0.75
 

@@ -7,7 +7,7 @@ import pytest
 
 import minigan as mg
 from minigan import losses
-from minigan.functions import sigmoid, softplus
+from minigan.kernels.plain import sigmoid, softplus
 from minigan.gradcheck import Check, check_layer
 
 RNG = np.random.default_rng(9)

@@ -23,8 +23,7 @@ from ..arrays import get_array_module, to_host
 from ..atomic import replacing
 from ..errors import UserError
 from ..init import Initializer
-from ..layers import Layer
-from ..network import Sequential
+from ..network import Layer, Sequential
 
 FORMAT = "minigan checkpoint"
 VERSION = 1

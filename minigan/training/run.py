@@ -24,12 +24,12 @@ import zlib
 import numpy as np
 
 from .. import random
-from ..arrays import array_module, on_gpu, resolve_device, to_host
+from ..arrays import array_module, resolve_device, to_host
 from ..atomic import replacing
 from ..average import MovingAverage
 from ..condition import one_hot
 from ..errors import RunFailed, UserError
-from ..kernels.gpu import pointwise as gpu_pointwise
+from ..kernels import choose
 from ..version import __version__
 from . import pictures, shortage
 from .checkpoint import TRAINED, Checkpoint, save, state
@@ -232,13 +232,8 @@ class Run:
 
     def _scaled(self, pixels):
         """Pixels, uint8, in the generator's range."""
-        low, high = self.value_range
-        if on_gpu(pixels):
-            return gpu_pointwise.from_pixels(pixels, (high - low) / 255, low, self.options.dtype)
-        images = pixels.astype(self.options.dtype)
-        images *= (high - low) / 255
-        images += low
-        return images
+        k = choose()[type(pixels)]
+        return k.from_pixels(pixels, *self.value_range, self.options.dtype)
 
     def _checked_labels(self):
         """The labels (N,) on the device, each a number of a class."""

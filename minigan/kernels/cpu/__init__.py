@@ -1,54 +1,49 @@
-"""Which kernel for which convolution, on the CPU.
+"""The functions of `plain`, fast on NumPy arrays: all cores, few passes over memory.
 
-Minimal filtering saves multiplications and pays for it in transforms of data and
-outputs.  A product of C x K channels takes C * K multiplications where the transforms
-touch C + K numbers, so it pays where both are large.  It also writes and reads transformed
-weights, larger than the weights themselves, which pays where many windows share them.
-The bounds below are measured (docs/performance.md).
+What stands last works on arrays too small, or is too rare, to gain by more than its formula.
 """
 
-from . import im2col, minimal
-
-# For minimal filtering to pay:
-LEAST_CHANNELS = 8  # of input and of output
-LEAST_WINDOWS = 512  # in the batch
-LEAST_MULTIPLICATIONS = 1e8  # of the direct convolution
-
-
-def conv(x, w, geometry):
-    """x (N, H, W, C), w (kh, kw, C, K) -> y (N, oh, ow, K)."""
-    return _path(geometry, len(x), *w.shape[2:]).conv(x, w, geometry)
-
-
-def conv_dx(dy, w, geometry):
-    """dy (N, oh, ow, K), w (kh, kw, C, K) -> dx (N, H, W, C)."""
-    return _path(geometry, len(dy), *w.shape[2:]).conv_dx(dy, w, geometry)
-
-
-def conv_dw(x, dy, geometry):
-    """x (N, H, W, C), dy (N, oh, ow, K) -> dw (kh, kw, C, K)."""
-    return _path(geometry, len(x), x.shape[3], dy.shape[3]).conv_dw(x, dy, geometry)
-
-
-def conv_y_dw(x, dy, w, geometry):
-    """(conv, conv_dw) of x (N, H, W, C), dy (N, oh, ow, K), w (kh, kw, C, K)."""
-    return _path(geometry, len(x), *w.shape[2:]).conv_y_dw(x, dy, w, geometry)
-
-
-def conv_dx_dw(x, dy, w, geometry):
-    """(conv_dx, conv_dw) of x (N, H, W, C), dy (N, oh, ow, K), w (kh, kw, C, K)."""
-    return _path(geometry, len(x), *w.shape[2:]).conv_dx_dw(x, dy, w, geometry)
-
-
-def _path(geometry, n, channels, filters):
-    """The module that does this convolution fastest; im2col does any, some as one plain GEMM."""
-    if geometry.is_dense or geometry.is_pointwise or not minimal.applies(geometry):
-        return im2col
-    (oh, ow), (kh, kw) = geometry.output, geometry.kernel
-    windows = n * oh * ow
-    pays = (
-        min(channels, filters) >= LEAST_CHANNELS
-        and windows >= LEAST_WINDOWS
-        and windows * kh * kw * channels * filters >= LEAST_MULTIPLICATIONS
-    )
-    return minimal if pays else im2col
+from ..plain import (
+    bce,
+    bce_with_logits,
+    clip,
+    distance_from_one,
+    fixed_normalize_backward,
+    fixed_normalize_double_backward,
+    half_square,
+    hinge,
+    interpolate,
+    inverse_deviation,
+    join_backward,
+    least_squares,
+    log_softmax,
+    minimax,
+    normalize_double_backward,
+    sigmoid,
+    sigmoid_backward,
+    sigmoid_double_backward,
+    softmax_cross_entropy,
+    softplus,
+    statistics,
+    tanh,
+    tanh_backward,
+    tanh_double_backward,
+    wasserstein,
+)
+from .convolution import conv, conv_dw, conv_dx, conv_dx_dw, conv_y_dw
+from .linear import add_bias, dense, dense_dw, dense_dx, dense_dx_dw, sum_rows
+from .images import join, upsample, upsample_backward
+from .norm import batch_statistics, normalize, normalize_backward
+from .optim import adam, average, rmsprop, sgd
+from .pointwise import (
+    dropout,
+    dropout_backward,
+    from_pixels,
+    gate,
+    gate_backward,
+    keep_mask,
+    leaky_relu,
+    leaky_relu_backward,
+    relu,
+    relu_backward,
+)

@@ -10,7 +10,6 @@ import contextlib
 
 import numpy as np
 
-from ...arrays import get_array_module, on_gpu
 from ...threads import parallel
 
 BLOCK = 2**18  # elements: a MB of float32; smaller ones cost more in Python than they gain
@@ -22,17 +21,15 @@ def blockwise(formula, *arrays):
     formula: writes the elements of y, given the same elements of the arrays, whose shape is
     the first's.
     """
-    first = arrays[0]
-    y = get_array_module(first).empty_like(first)
+    y = np.empty_like(arrays[0])
     in_blocks(formula, y, *arrays)
     return y
 
 
 def in_blocks(formula, *arrays):
-    """formula(*arrays), block by block where the arrays are NumPy's, contiguous and large."""
+    """formula(*arrays), block by block where the arrays are contiguous and large."""
     size = arrays[0].size
-    contiguous = all(isinstance(a, np.ndarray) and a.flags.c_contiguous for a in arrays)
-    if not contiguous:
+    if not all(array.flags.c_contiguous for array in arrays):
         formula(*arrays)
         return
     flat = [array.reshape(-1) for array in arrays]
@@ -44,14 +41,8 @@ def in_blocks(formula, *arrays):
 
 
 def over_samples(work, x):
-    """work(start, stop) for ranges of the samples of x (N, ...), by all cores.
-
-    On a GPU, work(0, N).
-    """
-    if on_gpu(x):
-        work(0, len(x))
-    else:
-        parallel(work, len(x), x.size)
+    """work(start, stop) for ranges of the samples of x (N, ...), by all cores."""
+    parallel(work, len(x), x.size)
 
 
 @contextlib.contextmanager

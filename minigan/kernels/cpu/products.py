@@ -7,7 +7,6 @@ of rows.
 
 import numpy as np
 
-from ...arrays import get_array_module
 from ...threads import parallel
 
 FEW_ROWS = 512
@@ -17,12 +16,9 @@ PARTS = 5040  # of all products, to share out: a multiple of most numbers of cor
 
 
 def matmul(a, b, out=None):
-    """a (..., K) @ b (K, N) -> (..., N), into the matrix `out` where given.
-
-    The arrays are NumPy's or CuPy's, and of one dtype.
-    """
+    """a (..., K) @ b (K, N) -> (..., N), into the matrix `out` where given; all of one dtype."""
     if out is None:
-        out = get_array_module(a).empty((*a.shape[:-1], b.shape[1]), a.dtype)
+        out = np.empty((*a.shape[:-1], b.shape[1]), a.dtype)
     matmuls([(a.reshape(-1, len(b)), b, out.reshape(-1, b.shape[1]))])
     return out
 
@@ -30,9 +26,6 @@ def matmul(a, b, out=None):
 def matmuls(products):
     """out = a @ b for each (a, b, out) of matrices: all products in one go over the cores."""
     products = list(products)
-    if not products:
-        return
-    xp = get_array_module(products[0][-1])
     costs = [out.size * max(1, len(b)) for _, b, out in products]  # multiplications
     total = sum(costs)
 
@@ -48,13 +41,10 @@ def matmuls(products):
         rows, columns = out.shape
         if rows >= min(columns, FEW_ROWS):
             rows = part(rows)
-            xp.matmul(a[rows], b, out=out[rows])
+            np.matmul(a[rows], b, out=out[rows])
         else:
             lines = part(-(-columns // ALIGNED))
             columns = slice(lines.start * ALIGNED, lines.stop * ALIGNED)
-            xp.matmul(a, b[:, columns], out=out[:, columns])
+            np.matmul(a, b[:, columns], out=out[:, columns])
 
-    if xp is np:
-        parallel(work, PARTS, total // PER_ELEMENT)
-    else:
-        work(0, PARTS)
+    parallel(work, PARTS, total // PER_ELEMENT)

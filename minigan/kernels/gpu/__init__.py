@@ -1,40 +1,50 @@
-"""Which kernel for which convolution, on a GPU: CuPy 14 has no cuDNN, so they are ours.
+"""The functions of `plain` on a GPU: one launch a formula, cuBLAS for products.
 
-Both paths write rearranged images for cuBLAS.  Minimal filtering writes 2.25 times the input
-where im2col writes 4 times, for 9 products in place of 16, and pays for it in one more pass
-over the output; with few channels the products are too thin for that.
+What stands first is rare, or short, enough for the plain formula, a launch an operator.
 """
 
-from . import im2col, minimal
-
-LEAST_CHANNELS = 16  # of input and of output, for minimal filtering
-
-
-def conv(x, w, geometry):
-    """x (N, H, W, C), w (kh, kw, C, K) -> y (N, oh, ow, K)."""
-    return _path(geometry, *w.shape[2:]).conv(x, w, geometry)
-
-
-def conv_dx(dy, w, geometry):
-    """dy (N, oh, ow, K), w (kh, kw, C, K) -> dx (N, H, W, C)."""
-    return _path(geometry, *w.shape[2:]).conv_dx(dy, w, geometry)
-
-
-def conv_dw(x, dy, geometry):
-    """x (N, H, W, C), dy (N, oh, ow, K) -> dw (kh, kw, C, K)."""
-    return _path(geometry, x.shape[3], dy.shape[3]).conv_dw(x, dy, geometry)
-
-
-def conv_y_dw(x, dy, w, geometry):
-    """(conv, conv_dw), one after the other: x (N, H, W, C), dy (N, oh, ow, K), w (kh, kw, C, K)."""
-    return conv(x, w, geometry), conv_dw(x, dy, geometry)
-
-
-def conv_dx_dw(x, dy, w, geometry):
-    """(conv_dx, conv_dw), one after the other."""
-    return conv_dx(dy, w, geometry), conv_dw(x, dy, geometry)
-
-
-def _path(geometry, channels, filters):
-    wide = min(channels, filters) >= LEAST_CHANNELS
-    return minimal if wide and minimal.applies(geometry) else im2col
+from ..plain import (
+    average,
+    bce,
+    clip,
+    distance_from_one,
+    fixed_normalize_backward,
+    fixed_normalize_double_backward,
+    half_square,
+    hinge,
+    interpolate,
+    inverse_deviation,
+    join_backward,
+    least_squares,
+    log_softmax,
+    minimax,
+    normalize_double_backward,
+    relu,
+    rmsprop,
+    sgd,
+    sigmoid_double_backward,
+    statistics,
+    tanh,
+    tanh_double_backward,
+    upsample_backward,
+    wasserstein,
+)
+from .convolution import conv, conv_dw, conv_dx, conv_dx_dw, conv_y_dw
+from .linear import add_bias, dense, dense_dw, dense_dx, dense_dx_dw, sum_rows
+from .images import join, upsample
+from .norm import batch_statistics, normalize, normalize_backward
+from .pointwise import (
+    adam,
+    bce_with_logits,
+    dropout,
+    dropout_backward,
+    from_pixels,
+    leaky_relu,
+    leaky_relu_backward,
+    relu_backward,
+    sigmoid,
+    sigmoid_backward,
+    softmax_cross_entropy,
+    softplus,
+    tanh_backward,
+)

@@ -10,6 +10,7 @@ Arrays are of one float dtype T and of one shape, unless it says otherwise; resu
 import math
 
 from ...arrays import get_array_module
+from ..plain import random_bits
 from .cuda import Kernel
 
 # Activations.
@@ -31,8 +32,13 @@ def leaky_relu(x, slope):
 
 
 def leaky_relu_backward(dy, y, slope):
-    """dx = dy where y > 0, slope dy elsewhere; slope 0 is ReLU's."""
+    """dx = dy where y > 0, slope dy elsewhere."""
     return _leaky_relu_backward(dy, y, slope)
+
+
+def relu_backward(dy, y):
+    """dx = dy where y > 0, 0 elsewhere."""
+    return _leaky_relu_backward(dy, y, 0.0)
 
 
 def tanh_backward(dy, y):
@@ -80,18 +86,19 @@ _dropout = Kernel(
 _masked = Kernel("masked", "T x, bool mask, T scale", "T y", "y = mask ? x * scale : T(0);")
 
 
-def dropout(x, key, share):
-    """(y, mask): y = x / share where mask, 0 elsewhere.
+def dropout(x, keep, address):
+    """(y, mask): y = x / keep where mask, 0 elsewhere.
 
-    mask: bool, True where the hash of the element's index and the lower 32 bits of the key, an
-    integer >= 0, has upper 16 bits below 65536 share.
+    mask: bool, True where the hash of the element's index and the key has upper 16 bits below
+    65536 keep.  The key: 32 bits drawn at the address.
     """
-    return _dropout(x, key & 0xFFFFFFFF, round(share * 65536), 1 / share)
+    key = int(random_bits(**address).random_raw()) & 0xFFFFFFFF
+    return _dropout(x, key, round(keep * 65536), 1 / keep)
 
 
-def masked(x, mask, share):
-    """x / share where mask, 0 elsewhere: the backward pass of `dropout`."""
-    return _masked(x, mask, 1 / share)
+def dropout_backward(dy, mask, keep):
+    """dy / keep where mask, 0 elsewhere."""
+    return _masked(dy, mask, 1 / keep)
 
 
 # Sums over the rows of x (rows, features).  One thread adds up one feature of a run of rows,
@@ -214,16 +221,14 @@ def normalize(x, mean, scale, gamma, beta):
     return _normalize(x, mean, scale, gamma, beta)
 
 
-def batch_norm_backward(dy, x, mean, scale, gamma, inputs=True):
+def batch_norm_backward(dy, x, mean, scale, gamma):
     """(dx, dgamma, dbeta) of `normalize` with x's own mean and scale.
 
-    dx, dy and x are (rows, features), the others (features,).  dx is None without inputs.
+    dx, dy and x are (rows, features), the others (features,).
     """
     empty_like = get_array_module(x).empty_like
     sum, products = _summed(_gradient_sums, 2, dy, x, mean, scale)
     dgamma, dbeta = _rounded(products, sum, empty_like(gamma), empty_like(gamma))
-    if not inputs:
-        return None, dgamma, dbeta
     return _batch_norm_backward(dy, x, mean, scale, gamma, sum, products, len(x)), dgamma, dbeta
 
 
@@ -250,7 +255,7 @@ _bce_with_logits = Kernel(
     """
     const T small = exp(-fabs(x)), low = small / (1 + small), high = 1 / (1 + small);
     const T up = x < 0 ? low : high, down = x < 0 ? high : low;  // sigmoid(x), sigmoid(-x)
-    term = (x > 0 ? x : T(0)) + log1p(small) - t * x;
+    term = log1p(small) + (x > 0 ? (1 - t) * x : -t * x);
     dx = ((1 - t) * up - t * down) / count;
     """,
 )
@@ -267,7 +272,7 @@ _softmax_cross_entropy = Kernel(
     const T log_total = log(total);
     for (int k = 0; k < classes; ++k) {
         weight += t[first + k];
-        dot += t[first + k] * (x[first + k] - top - log_total);
+        if (t[first + k] != 0) dot += t[first + k] * (x[first + k] - top - log_total);
     }
     term[i] = -dot;
     for (int k = 0; k < classes; ++k) {
@@ -308,9 +313,11 @@ _adam = Kernel(
 )
 
 
-def adam(p, g, m, v, b1, b2, eps, rate):
-    """m = b1 m + g, v = b2 v + g^2, p -= rate m / (sqrt(v) + eps), in place, in one launch."""
-    _adam(g, b1, b2, eps, rate, p, m, v)
+def adam(p, g, m, v, t, lr, b1, b2, eps):
+    """Adam's step, in one launch; divided through by the root's scale, as on the CPU."""
+    m_scale = (1 - b1) / (1 - b1**t)
+    root_v_scale = math.sqrt((1 - b2) / (1 - b2**t))
+    _adam(g, b1, b2, eps / root_v_scale, lr * m_scale / root_v_scale, p, m, v)
 
 
 # Images.
@@ -318,7 +325,7 @@ def adam(p, g, m, v, b1, b2, eps, rate):
 _pixels = Kernel("pixels", "uint8 pixel, T factor, T low", "T x", "x = pixel * factor + low;")
 
 
-def from_pixels(pixels, factor, low, dtype):
-    """pixels, uint8, as factor pixels + low of `dtype`."""
+def from_pixels(pixels, low, high, dtype):
+    """pixels, uint8, as numbers in [low, high] of `dtype`."""
     x = get_array_module(pixels).empty(pixels.shape, dtype)
-    return _pixels(pixels, factor, low, x)
+    return _pixels(pixels, (high - low) / 255, low, x)

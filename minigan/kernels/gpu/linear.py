@@ -1,0 +1,31 @@
+"""Dense: cuBLAS products; and what a bias adds and gets."""
+
+from ...arrays import get_array_module
+from ..plain import rows
+from . import pointwise
+
+
+def dense(x, w, b=None):
+    y = (rows(x) @ w).reshape(*x.shape[:-1], w.shape[1])
+    return y if b is None else add_bias(y, b)
+
+
+def dense_dx(dy, w):
+    return (rows(dy) @ w.T).reshape(*dy.shape[:-1], len(w))
+
+
+def dense_dw(x, dy, out=None):
+    return get_array_module(x).matmul(rows(x).T, rows(dy), out=out)
+
+
+def dense_dx_dw(x, dy, w, out=None):
+    return dense_dx(dy, w), dense_dw(x, dy, out)
+
+
+def add_bias(y, b):
+    y += b
+    return y
+
+
+def sum_rows(dy):
+    return pointwise.column_sum(rows(dy))

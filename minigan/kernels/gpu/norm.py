@@ -1,0 +1,31 @@
+"""Normalisation of the features on the last axis: reductions and one launch each way.
+
+Other groups, evaluation and the second order take the plain formulas, a launch an operator.
+"""
+
+from .. import plain
+from ..plain import rows
+from . import pointwise
+
+
+def batch_statistics(x, axes, eps, moving_mean, moving_variance, momentum):
+    if not _last_axis(x, axes):
+        return plain.batch_statistics(x, axes, eps, moving_mean, moving_variance, momentum)
+    return pointwise.batch_statistics(rows(x), eps, momentum, moving_mean, moving_variance)
+
+
+def normalize(x, mean, scale, gamma, beta):
+    return pointwise.normalize(x, mean, scale, gamma, beta)
+
+
+def normalize_backward(dy, x, mean, scale, gamma, axes, shared):
+    if not _last_axis(x, axes):
+        return plain.normalize_backward(dy, x, mean, scale, gamma, axes, shared)
+    dx, dgamma, dbeta = pointwise.batch_norm_backward(
+        rows(dy), rows(x), mean, scale, gamma.reshape(-1)
+    )
+    return dx.reshape(dy.shape), dgamma, dbeta
+
+
+def _last_axis(x, axes):
+    return axes == tuple(range(x.ndim - 1))

@@ -1,0 +1,534 @@
+"""The layers: which function of `kernels` each pass is, and what is kept for the way back.
+
+Read beside `kernels/plain.py`, which has the formulas, in the same order.
+"""
+
+import math
+
+from . import init
+from .errors import check_setting
+from .kernels import geometry, transposed_geometry
+from .network import Layer
+from .random import kept_share
+
+__all__ = [
+    "BatchNorm", "Conv2d", "ConvTranspose2d", "Dense", "Dropout", "Flatten", "Layer", "LayerNorm",
+    "LeakyReLU", "ReLU", "Reshape", "Sigmoid", "Tanh", "UpSample2d",
+]  # fmt: skip
+
+
+class Dense(Layer):
+    """y = x W + b, with x (..., inputs), W (inputs, outputs), b (outputs,).
+
+    use_bias: False leaves b out.  weight_init, bias_init: see `minigan.init`.
+    """
+
+    def __init__(
+        self,
+        inputs,
+        outputs,
+        *,
+        use_bias=True,
+        weight_init=init.GlorotUniform(),
+        bias_init=init.Constant(0.0),
+    ):
+        super().__init__()
+        self.inputs, self.outputs = self.size("inputs", inputs), self.size("outputs", outputs)
+        self.use_bias, self.weight_init, self.bias_init = use_bias, weight_init, bias_init
+        self.declare("weight", (inputs, outputs), weight_init)
+        if use_bias:
+            self.declare("bias", (outputs,), bias_init)
+
+    def output_shape(self, input_shape):
+        return (*input_shape[:-1], self.outputs)
+
+    def forward(self, x, train=True):
+        k = self.kernels[type(x)]
+        self.check_input(x, self.inputs)
+        return k.dense(x, self.weight, self.bias if self.use_bias else None), x
+
+    def backward(self, dy, cache, params=True, need_dx=True):
+        k, x, dx = self.kernels[type(dy)], cache, None
+        self.check_gradient(dy, self.output_shape(x.shape), x.dtype)
+        if not params:
+            return k.dense_dx(dy, self.weight) if need_dx else None
+        place = self.place_for_grad("weight")
+        if need_dx:
+            dx, dw = k.dense_dx_dw(x, dy, self.weight, place)
+        else:
+            dw = k.dense_dw(x, dy, place)
+        self.add_grad("weight", dw)
+        if self.use_bias:
+            self.add_grad("bias", k.sum_rows(dy))
+        return dx
+
+    def double_backward(self, dx_bar, dy, cache):
+        # dx = dy W^T is bilinear in dy and W, and does not contain x.
+        k = self.kernels[type(dy)]
+        self.add_grad("weight", k.dense_dw(dx_bar, dy))
+        return k.dense(dx_bar, self.weight), None
+
+
+# Activations keep y.
+
+
+class ReLU(Layer):
+    """y = max(x, 0)."""
+
+    def forward(self, x, train=True):
+        y = self.kernels[type(x)].relu(x)
+        return y, y
+
+    def backward(self, dy, cache, params=True, need_dx=True):
+        self.check_gradient(dy, cache.shape, cache.dtype)
+        return self.kernels[type(dy)].relu_backward(dy, cache) if need_dx else None
+
+    def double_backward(self, dx_bar, dy, cache):
+        return self.kernels[type(dy)].relu_backward(dx_bar, cache), None
+
+
+class LeakyReLU(Layer):
+    """y = x where x > 0, slope x elsewhere (Maas et al. 2013).  0 <= slope < 1."""
+
+    def __init__(self, slope=0.01):
+        super().__init__()
+        check_setting(self, "slope", slope, 0, 1)
+        self.slope = float(slope)
+
+    def forward(self, x, train=True):
+        y = self.kernels[type(x)].leaky_relu(x, self.slope)
+        return y, y
+
+    def backward(self, dy, cache, params=True, need_dx=True):
+        self.check_gradient(dy, cache.shape, cache.dtype)
+        k = self.kernels[type(dy)]
+        return k.leaky_relu_backward(dy, cache, self.slope) if need_dx else None
+
+    def double_backward(self, dx_bar, dy, cache):
+        return self.kernels[type(dy)].leaky_relu_backward(dx_bar, cache, self.slope), None
+
+    def fused_with(self, following, kernels):
+        if type(following) is Dropout and hasattr(kernels, "gate"):
+            return _Gate(self, following), Dropout(0.0)
+        return None
+
+
+class Sigmoid(Layer):
+    """y = 1 / (1 + exp(-x))."""
+
+    def forward(self, x, train=True):
+        y = self.kernels[type(x)].sigmoid(x)
+        return y, y
+
+    def backward(self, dy, cache, params=True, need_dx=True):
+        self.check_gradient(dy, cache.shape, cache.dtype)
+        return self.kernels[type(dy)].sigmoid_backward(dy, cache) if need_dx else None
+
+    def double_backward(self, dx_bar, dy, cache):
+        return self.kernels[type(dy)].sigmoid_double_backward(dx_bar, dy, cache)
+
+
+class Tanh(Layer):
+    """y = tanh(x)."""
+
+    def forward(self, x, train=True):
+        y = self.kernels[type(x)].tanh(x)
+        return y, y
+
+    def backward(self, dy, cache, params=True, need_dx=True):
+        self.check_gradient(dy, cache.shape, cache.dtype)
+        return self.kernels[type(dy)].tanh_backward(dy, cache) if need_dx else None
+
+    def double_backward(self, dx_bar, dy, cache):
+        return self.kernels[type(dy)].tanh_double_backward(dx_bar, dy, cache)
+
+
+class Dropout(Layer):
+    """Inverted dropout: kept elements are divided by the share kept (Srivastava 2014).
+
+    rate: the probability to *drop* an element, in [0, 1), taken to 16 bits.
+    always: keep dropping in evaluation mode too (samples drawn with dropout on).
+
+    The mask of a pass is a function of (seed, the layer's place, training step,
+    number of the pass within that step): `begin_step` sets the step and restarts
+    the count, so every pass draws a new mask and a resumed run draws the same ones.
+    """
+
+    def __init__(self, rate, *, always=False):
+        super().__init__()
+        check_setting(self, "rate", rate, 0, 1 - 2**-16)
+        self.rate, self.always = float(rate), always
+        self.keep = kept_share(1 - self.rate)
+        self.step = self.calls = 0
+
+    def begin_step(self, step):
+        self.step, self.calls = step, 0
+
+    def next_address(self, train):
+        """The address of the next mask; None where nothing is dropped."""
+        if not (train or self.always) or self.rate == 0:
+            return None
+        self.calls += 1
+        return dict(seed=self.seed, where=self.where, step=self.step, call=self.calls - 1)
+
+    def forward(self, x, train=True):
+        address = self.next_address(train)
+        return (x, None) if address is None else self.kernels[type(x)].dropout(x, self.keep, address)
+
+    def backward(self, dy, cache, params=True, need_dx=True):
+        if cache is None or not need_dx:
+            return dy if need_dx else None
+        self.check_gradient(dy, cache.shape, self.dtype or dy.dtype)
+        return self.kernels[type(dy)].dropout_backward(dy, cache, self.keep)
+
+    def double_backward(self, dx_bar, dy, cache):
+        return self.backward(dx_bar, cache), None
+
+
+class _Gate(Layer):
+    """A LeakyReLU and the Dropout behind it, where the kernels do both in one pass.
+
+    It keeps the factor f of each element, which all its ways up and down multiply by.
+    """
+
+    def __init__(self, leaky, dropout):
+        super().__init__()
+        self.leaky, self.dropout = leaky, dropout
+        self.kernels = leaky.kernels
+
+    def forward(self, x, train=True):
+        leaky, dropout = self.leaky, self.dropout
+        k = self.kernels[type(x)]
+        return k.gate(x, leaky.slope, dropout.keep, dropout.next_address(train))
+
+    def backward(self, dy, cache, params=True, need_dx=True):
+        self.check_gradient(dy, cache.shape, cache.dtype)
+        return self.kernels[type(dy)].gate_backward(dy, cache) if need_dx else None
+
+    def double_backward(self, dx_bar, dy, cache):
+        return self.kernels[type(dy)].gate_backward(dx_bar, cache), None
+
+
+# Normalisation keeps x and its statistics.
+
+
+class Normalization(Layer):
+    """What BatchNorm and LayerNorm share: y = gamma h + beta around a normalising map.
+
+    A subclass says along which axes of x its `groups` lie, along which one element of gamma and
+    beta is `shared`, and how these are shaped to broadcast against x (`along`).
+    """
+
+    def backward(self, dy, cache, params=True, need_dx=True):
+        k, (x, mean, scale, fixed) = self.kernels[type(dy)], cache
+        self.check_gradient(dy, x.shape, x.dtype)
+        gamma, shared = self.along(self.gamma, x), self.shared(x)
+        if fixed:
+            grads = k.fixed_normalize_backward(dy, x, mean, scale, gamma, shared)
+        else:
+            grads = k.normalize_backward(dy, x, mean, scale, gamma, self.groups(x), shared)
+        dx, dgamma, dbeta = grads
+        if params:
+            self.add_grad("gamma", dgamma)
+            self.add_grad("beta", dbeta)
+        return dx if need_dx else None
+
+    def double_backward(self, dx_bar, dy, cache):
+        k, (x, mean, scale, fixed) = self.kernels[type(dy)], cache
+        gamma, shared, x_bar = self.along(self.gamma, x), self.shared(x), None
+        if fixed:
+            dy_bar, dgamma = k.fixed_normalize_double_backward(dx_bar, dy, scale, gamma, shared)
+        else:
+            dy_bar, x_bar, dgamma = k.normalize_double_backward(
+                dx_bar, dy, x, mean, scale, gamma, self.groups(x), shared
+            )
+        self.add_grad("gamma", dgamma)
+        return dy_bar, x_bar
+
+
+class BatchNorm(Normalization):
+    """Batch normalisation (Ioffe and Szegedy 2015), one mean and variance a feature.
+
+    features: number of elements on `axis` (the last axis unless said otherwise);
+    statistics are taken over all other axes.  In training they are those of the
+    batch, and the moving ones follow:
+    moving = momentum * moving + (1 - momentum) * batch (biased variance, as in
+    Keras; PyTorch's momentum is 1 - ours).  In evaluation mode the moving ones
+    are used, and are constants in the backward pass.
+    """
+
+    def __init__(self, features, *, axis=-1, momentum=0.99, eps=1e-3):
+        super().__init__()
+        if axis == 0:
+            raise ValueError("BatchNorm axis 0 is the batch; name a feature axis, such as -1")
+        self.features, self.axis = self.size("features", features), axis
+        self.momentum, self.eps = float(momentum), float(eps)
+        check_setting(self, "momentum", self.momentum, 0, 1)
+        check_setting(self, "eps", self.eps, 0, math.inf)
+        self.declare("gamma", (features,), init.Constant(1.0))
+        self.declare("beta", (features,), init.Constant(0.0))
+        self.declare_buffer("moving_mean", (features,), init.Constant(0.0))
+        self.declare_buffer("moving_variance", (features,), init.Constant(1.0))
+
+    def groups(self, x):
+        return tuple(axis for axis in range(x.ndim) if axis != self.axis % x.ndim)
+
+    shared = groups
+
+    def along(self, tensor, x):
+        shape = [1] * x.ndim
+        shape[self.axis] = self.features
+        return tensor.reshape(shape)
+
+    def forward(self, x, train=True):
+        k = self.kernels[type(x)]
+        self.check_input(x, self.features, self.axis)
+        if train:
+            moving = self.moving_mean, self.moving_variance
+            mean, scale = k.batch_statistics(x, self.groups(x), self.eps, *moving, self.momentum)
+        else:
+            mean = self.along(self.moving_mean, x)
+            scale = k.inverse_deviation(self.along(self.moving_variance, x), self.eps)
+        gamma, beta = self.along(self.gamma, x), self.along(self.beta, x)
+        return k.normalize(x, mean, scale, gamma, beta), (x, mean, scale, not train)
+
+
+class LayerNorm(Normalization):
+    """Layer normalisation (Ba et al. 2016), one mean and variance a sample.
+
+    shape: the trailing axes to normalise over, an int or a tuple; gamma and beta
+    have this shape.  Training and evaluation are the same.
+    """
+
+    def __init__(self, shape, *, eps=1e-5):
+        super().__init__()
+        shape = shape if isinstance(shape, (tuple, list)) else (shape,)
+        self.shape = tuple(self.size("shape", size) for size in shape)
+        self.eps = float(eps)
+        check_setting(self, "eps", self.eps, 0, math.inf)
+        self.declare("gamma", self.shape, init.Constant(1.0))
+        self.declare("beta", self.shape, init.Constant(0.0))
+
+    def groups(self, x):
+        return tuple(range(x.ndim - len(self.shape), x.ndim))
+
+    def shared(self, x):
+        return tuple(range(x.ndim - len(self.shape)))
+
+    def along(self, tensor, x):
+        return tensor
+
+    def forward(self, x, train=True):
+        k = self.kernels[type(x)]
+        for axis, size in enumerate(reversed(self.shape), start=1):
+            self.check_input(x, size, -axis)
+        mean, scale = k.statistics(x, self.groups(x), self.eps)
+        return k.normalize(x, mean, scale, self.gamma, self.beta), (x, mean, scale, False)
+
+
+# Convolutions keep x.  With conv(x, w), its adjoint in x, conv_dx(dy, w), and its adjoint in w,
+# conv_dw(x, dy), every pass of both layers is one of the three:
+#
+#                      Conv2d              ConvTranspose2d
+#     y                conv(x, w)          conv_dx(x, w)
+#     dx               conv_dx(dy, w)      conv(dy, w)
+#     dw               conv_dw(x, dy)      conv_dw(dy, x)
+#
+# The maps are linear in each argument, so the second order is the same three again.  Two that are
+# wanted together are taken as a pair, which does once what they have in common.
+
+
+class Convolution(Layer):
+    """What Conv2d and ConvTranspose2d share: the settings and the bias.
+
+    inputs, outputs: channels.  kernel, stride: an int or a pair (vertical, horizontal).
+    padding: "same" (TensorFlow's), "valid", an int, a pair, or ((top, bottom),
+    (left, right)).  use_bias: False leaves the bias (outputs,) out.
+
+    Raises ValueError for sizes that make no convolution, at once or when the size of the
+    images is known.
+    """
+
+    def __init__(
+        self,
+        inputs,
+        outputs,
+        kernel,
+        *,
+        stride=1,
+        padding="same",
+        use_bias=True,
+        weight_init=init.GlorotUniform(),
+        bias_init=init.Constant(0.0),
+    ):
+        super().__init__()
+        self.inputs, self.outputs = self.size("inputs", inputs), self.size("outputs", outputs)
+        self.kernel, self.stride, self.padding, self.use_bias = kernel, stride, padding, use_bias
+        self.weight_init, self.bias_init = weight_init, bias_init
+        # A transposed conv from one pixel takes any kernel: this checks the settings.
+        taps = transposed_geometry(1, kernel, stride, padding="valid").kernel
+        self.declare("weight", (*taps, *self.weight_channels()), weight_init)
+        if use_bias:
+            self.declare("bias", (outputs,), bias_init)
+
+    def weight_channels(self):
+        """The last two axes of the weights: channels the conv reads, channels it makes."""
+        raise NotImplementedError
+
+    def check_images(self, x):
+        """Raise ValueError/TypeError unless x is (N, H, W, inputs) of our dtype."""
+        self.check_input(x, self.inputs)
+        if x.ndim != 4:
+            raise ValueError(f"{self!r} ({self.where}) got {x.shape}, which is not (N, H, W, C)")
+
+    def add_bias(self, k, y):
+        return k.add_bias(y, self.bias) if self.use_bias else y
+
+    def add_grads(self, k, dw, dy):
+        self.add_grad("weight", dw)
+        if self.use_bias:
+            self.add_grad("bias", k.sum_rows(dy))
+
+
+class Conv2d(Convolution):
+    """y[n, o, p, k] = sum over i, j, c of x[n, o s - top + i, p s - left + j, c] w[i, j, c, k].
+
+    x (N, H, W, inputs) -> y (N, H', W', outputs); weight (kh, kw, inputs, outputs).
+    """
+
+    def weight_channels(self):
+        return self.inputs, self.outputs
+
+    def geometry(self, x):
+        """The sizes of the conv over images x."""
+        return geometry(x.shape[1:3], self.kernel, self.stride, self.padding)
+
+    def output_shape(self, input_shape):
+        size = tuple(input_shape[:2])
+        return (*geometry(size, self.kernel, self.stride, self.padding).output, self.outputs)
+
+    def forward(self, x, train=True):
+        k = self.kernels[type(x)]
+        self.check_images(x)
+        return self.add_bias(k, k.conv(x, self.weight, self.geometry(x))), x
+
+    def backward(self, dy, cache, params=True, need_dx=True):
+        k, x, w, g, dx = self.kernels[type(dy)], cache, self.weight, self.geometry(cache), None
+        self.check_gradient(dy, (len(x), *g.output, self.outputs), x.dtype)
+        if not params:
+            return k.conv_dx(dy, w, g) if need_dx else None
+        if need_dx:
+            dx, dw = k.conv_dx_dw(x, dy, w, g)
+        else:
+            dw = k.conv_dw(x, dy, g)
+        self.add_grads(k, dw, dy)
+        return dx
+
+    def double_backward(self, dx_bar, dy, cache):
+        k = self.kernels[type(dy)]
+        dy_bar, dw = k.conv_y_dw(dx_bar, dy, self.weight, self.geometry(cache))
+        self.add_grad("weight", dw)
+        return dy_bar, None
+
+
+class ConvTranspose2d(Convolution):
+    """The adjoint of the Conv2d with this kernel, stride and padding: it makes images larger.
+
+    x (N, H, W, inputs) -> y (N, H', W', outputs), H' = H stride for "same", else
+    (H - 1) stride + kernel - padding.  The weights are those of that conv, which reads
+    our outputs and makes our inputs: (kh, kw, outputs, inputs).
+    """
+
+    def weight_channels(self):
+        return self.outputs, self.inputs
+
+    def geometry(self, x):
+        """The sizes of the conv whose output is our input x."""
+        return transposed_geometry(x.shape[1:3], self.kernel, self.stride, self.padding)
+
+    def output_shape(self, input_shape):
+        size = tuple(input_shape[:2])
+        made = transposed_geometry(size, self.kernel, self.stride, self.padding).size
+        return (*made, self.outputs)
+
+    def forward(self, x, train=True):
+        k = self.kernels[type(x)]
+        self.check_images(x)
+        return self.add_bias(k, k.conv_dx(x, self.weight, self.geometry(x))), x
+
+    def backward(self, dy, cache, params=True, need_dx=True):
+        # The adjoint's input is our dy, its output our x.
+        k, x, w, g, dx = self.kernels[type(dy)], cache, self.weight, self.geometry(cache), None
+        self.check_gradient(dy, (len(x), *g.size, self.outputs), x.dtype)
+        if not params:
+            return k.conv(dy, w, g) if need_dx else None
+        if need_dx:
+            dx, dw = k.conv_y_dw(dy, x, w, g)
+        else:
+            dw = k.conv_dw(dy, x, g)
+        self.add_grads(k, dw, dy)
+        return dx
+
+    def double_backward(self, dx_bar, dy, cache):
+        k = self.kernels[type(dy)]
+        dy_bar, dw = k.conv_dx_dw(dy, dx_bar, self.weight, self.geometry(cache))
+        self.add_grad("weight", dw)
+        return dy_bar, None
+
+
+# Shapes keep shapes.
+
+
+class UpSample2d(Layer):
+    """Nearest-neighbour up-sampling: (N, H, W, C) -> (N, factor H, factor W, C)."""
+
+    def __init__(self, factor=2):
+        super().__init__()
+        self.factor = self.size("factor", factor)
+
+    def output_shape(self, input_shape):
+        height, width, channels = input_shape
+        return height * self.factor, width * self.factor, channels
+
+    def forward(self, x, train=True):
+        return self.kernels[type(x)].upsample(x, self.factor), x.shape
+
+    def backward(self, dy, cache, params=True, need_dx=True):
+        self.check_gradient(dy, (cache[0], *self.output_shape(cache[1:])), self.dtype or dy.dtype)
+        return self.kernels[type(dy)].upsample_backward(dy, self.factor) if need_dx else None
+
+    def double_backward(self, dx_bar, dy, cache):
+        return self.kernels[type(dy)].upsample(dx_bar, self.factor), None
+
+
+class Flatten(Layer):
+    """(N, ...) -> (N, F): every sample becomes one row."""
+
+    def output_shape(self, input_shape):
+        return (math.prod(input_shape),)
+
+    def forward(self, x, train=True):
+        return x.reshape(len(x), *self.output_shape(x.shape[1:])), x.shape
+
+    def backward(self, dy, cache, params=True, need_dx=True):
+        self.check_gradient(dy, (cache[0], *self.output_shape(cache[1:])), self.dtype or dy.dtype)
+        return dy.reshape(cache) if need_dx else None
+
+    def double_backward(self, dx_bar, dy, cache):
+        return dx_bar.reshape(dy.shape), None
+
+
+class Reshape(Flatten):
+    """(N, ...) -> (N, *shape).
+
+    Raises ValueError in forward if a sample does not have as many elements.
+    """
+
+    def __init__(self, shape):
+        super().__init__()
+        self.shape = tuple(self.size("shape", size) for size in shape)
+
+    def output_shape(self, input_shape):
+        if math.prod(input_shape) != math.prod(self.shape):
+            raise ValueError(f"{self!r} ({self.where}) got samples of shape {tuple(input_shape)}")
+        return self.shape
