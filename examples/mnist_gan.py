@@ -63,8 +63,7 @@ def activation(options):
 
 def train_step(G, D, opt_g, opt_d, real, z_d, z_g):
     """One update of D, then one of G.  real: (N, 28, 28, 1); z_d, z_g: (N, 100)."""
-    xp = D.xp
-    n = len(real)
+    xp, n = D.xp, len(real)
 
     # D: real images up, generated ones down.  G is only run, so its cache is dropped.
     fake, _ = G.forward(z_d)

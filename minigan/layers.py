@@ -52,20 +52,20 @@ class Dense(Layer):
         self.check_gradient(dy, self.output_shape(x.shape), x.dtype)
         if not params:
             return k.dense_dx(dy, self.weight) if need_dx else None
-        place = self.place_for_grad("weight")
+        place = self.place_for_grad("weight_grad")
         if need_dx:
             dx, dw = k.dense_dx_dw(x, dy, self.weight, place)
         else:
             dw = k.dense_dw(x, dy, place)
-        self.add_grad("weight", dw)
+        self.add_grad("weight_grad", dw)
         if self.use_bias:
-            self.add_grad("bias", k.sum_rows(dy))
+            self.add_grad("bias_grad", k.sum_rows(dy))
         return dx
 
     def double_backward(self, dx_bar, dy, cache):
         # dx = dy W^T is bilinear in dy and W, and does not contain x.
         k = self.kernels[type(dy)]
-        self.add_grad("weight", k.dense_dw(dx_bar, dy))
+        self.add_grad("weight_grad", k.dense_dw(dx_bar, dy))
         return k.dense(dx_bar, self.weight), None
 
 
@@ -229,8 +229,8 @@ class Normalization(Layer):
             grads = k.normalize_backward(dy, x, mean, scale, gamma, self.groups(x), shared)
         dx, dgamma, dbeta = grads
         if params:
-            self.add_grad("gamma", dgamma)
-            self.add_grad("beta", dbeta)
+            self.add_grad("gamma_grad", dgamma)
+            self.add_grad("beta_grad", dbeta)
         return dx if need_dx else None
 
     def double_backward(self, dx_bar, dy, cache):
@@ -242,7 +242,7 @@ class Normalization(Layer):
             dy_bar, x_bar, dgamma = k.normalize_double_backward(
                 dx_bar, dy, x, mean, scale, gamma, self.groups(x), shared
             )
-        self.add_grad("gamma", dgamma)
+        self.add_grad("gamma_grad", dgamma)
         return dy_bar, x_bar
 
 
@@ -385,9 +385,9 @@ class Convolution(Layer):
         return k.add_bias(y, self.bias) if self.use_bias else y
 
     def add_grads(self, k, dw, dy):
-        self.add_grad("weight", dw)
+        self.add_grad("weight_grad", dw)
         if self.use_bias:
-            self.add_grad("bias", k.sum_rows(dy))
+            self.add_grad("bias_grad", k.sum_rows(dy))
 
 
 class Conv2d(Convolution):
@@ -427,7 +427,7 @@ class Conv2d(Convolution):
     def double_backward(self, dx_bar, dy, cache):
         k = self.kernels[type(dy)]
         dy_bar, dw = k.conv_y_dw(dx_bar, dy, self.weight, self.geometry(cache))
-        self.add_grad("weight", dw)
+        self.add_grad("weight_grad", dw)
         return dy_bar, None
 
 
@@ -472,7 +472,7 @@ class ConvTranspose2d(Convolution):
     def double_backward(self, dx_bar, dy, cache):
         k = self.kernels[type(dy)]
         dy_bar, dw = k.conv_dx_dw(dy, dx_bar, self.weight, self.geometry(cache))
-        self.add_grad("weight", dw)
+        self.add_grad("weight_grad", dw)
         return dy_bar, None
 
 

@@ -89,8 +89,7 @@ def least_squares(scores, target):
 def non_saturating(logits):
     """G minimises -log D(G(z)): mean of softplus(-x).
 
-    Its gradient, -sigmoid(-x) / N, is largest where D is sure that the sample is a
-    fake.  Returns (loss, dlogits).
+    Its gradient, -sigmoid(-x) / N, is largest where D is sure of a fake.  Returns (loss, dlogits).
     """
     return bce_with_logits(logits, 1.0)
 
@@ -138,8 +137,7 @@ def _kernels(x):
 
 
 def _target_like(scores, target):
-    """target as a Python float or an array like `scores`: broadcasting (N,) against (N, 1)
-    would silently pair every score with every target."""
+    # Broadcasting (N,) against (N, 1) would silently pair every score with every target.
     if getattr(target, "shape", ()) == ():
         return float(target)
     if target.shape != scores.shape:

@@ -38,9 +38,10 @@ class Layer:
     def __init__(self):
         self.param_specs, self.buffer_specs = {}, {}  # name -> (shape, initialiser)
         self._params = self._grads = self._buffers = None
-        self._tensors, self._gradients = {}, {}  # name -> view
+        self._tensors = {}  # name -> view: "weight", "weight_grad", ...
         self._zero = set()  # names of gradients that count as zero, whatever they hold
         self._owner = None  # a weak reference to the network that the layer is part of
+        self.dtype = None  # of the tensors, once built
         self.seed, self.where = 0, type(self).__name__.lower()
         self.kernels = choose()
 
@@ -85,11 +86,11 @@ class Layer:
 
     def zero_grad(self):
         """Set the parameter gradients to zero."""
-        self._zero = set(self.param_specs)
+        self._zero = {f"{name}_grad" for name in self.param_specs}
 
     def add_grad(self, name, value):
-        """Add a value to the gradient of a parameter."""
-        grad = self._gradients[name]
+        """Add a value to the gradient `name`, as "weight_grad"."""
+        grad = self._tensors[name]
         if name not in self._zero:
             grad += value
         elif value is not grad:
@@ -98,12 +99,12 @@ class Layer:
 
     def place_for_grad(self, name):
         """The gradient's own memory where a value may be written over it, before `add_grad`."""
-        return self._gradients[name] if name in self._zero else None
+        return self._tensors[name] if name in self._zero else None
 
     def write_zeros(self):
         """Write the zeros that `zero_grad` has promised."""
         for name in self._zero:
-            self._gradients[name].fill(0)
+            self._tensors[name].fill(0)
         self._zero = set()
 
     # Tensors.
@@ -189,12 +190,11 @@ class Layer:
     def bind(self, params, grads, buffers):
         """Take these flat vectors as storage; the named tensors become their views."""
         self._params, self._grads, self._buffers = params, grads, buffers
-        self.xp = get_array_module(params)  # numpy or cupy
-        self._gradients = dict(_views(self.param_specs, grads))
-        self._tensors = dict(_views(self.param_specs, params)) | dict(
-            _views(self.buffer_specs, buffers)
-        )
-        self.__dict__.update(self._tensors)
+        self.xp, self.dtype = get_array_module(params), params.dtype
+        tensors = dict(_views(self.param_specs, params)) | dict(_views(self.buffer_specs, buffers))
+        self.__dict__.update(tensors)
+        gradients = {f"{name}_grad": grad for name, grad in _views(self.param_specs, grads)}
+        self._tensors = tensors | gradients
 
     def place(self, seed, where):
         """Set the layer's address: all its random numbers are drawn under it."""
@@ -211,12 +211,7 @@ class Layer:
         """Yields (name, parameter, gradient) of every parameter tensor."""
         self.write_zeros()
         for name in self.param_specs:
-            yield name, self._tensors[name], self._gradients[name]
-
-    @property
-    def dtype(self):
-        """The dtype of the parameters, or None before `build`."""
-        return None if self.params is None else self.params.dtype
+            yield name, self._tensors[name], self._tensors[f"{name}_grad"]
 
     def to(self, device):
         """Move the tensors to "cpu" or "gpu" in place; returns the layer.
@@ -231,21 +226,17 @@ class Layer:
 
     def __setattr__(self, name, value):
         # A tensor stays the view that it is: its values are what one assigns.
-        if name in self.__dict__.get("_tensors", ()):
-            _copy_into(self._tensors[name], value, name)
-        elif name.removesuffix("_grad") in self.__dict__.get("_gradients", ()):
-            _copy_into(getattr(self, name), value, name)
-        else:
-            super().__setattr__(name, value)
+        if name not in self.__dict__.get("_tensors", ()):
+            return super().__setattr__(name, value)
+        _copy_into(getattr(self, name), value, name)
 
     def __getattr__(self, name):
         # Reached only for what is no attribute: a gradient, or the usual mistake.
         own = self.__dict__
-        tensor = name.removesuffix("_grad")
-        if name != tensor and tensor in own.get("_gradients", ()):
+        if name in own.get("_tensors", ()):
             self.write_zeros()
-            return self._gradients[tensor]
-        if tensor in own.get("param_specs", {}) | own.get("buffer_specs", {}):
+            return self._tensors[name]
+        if name.removesuffix("_grad") in own.get("param_specs", {}) | own.get("buffer_specs", {}):
             raise AttributeError(
                 f"{type(self).__name__} has no {name!r} yet: call build(), "
                 "or put the layer into a Sequential"
@@ -285,7 +276,7 @@ class Layer:
         # For copy.deepcopy and pickle: views are made anew, or they would be arrays of their own.
         self.write_zeros()
         state = {name: value for name, value in vars(self).items() if name not in self._tensors}
-        return state | {"_tensors": {}, "_gradients": {}, "_owner": None}
+        return state | {"_tensors": {}, "_owner": None}
 
     def __setstate__(self, state):
         self.__dict__.update(state)
@@ -309,17 +300,21 @@ class Layer:
 
     def check_input(self, x, features, axis=-1):
         """Raise ValueError/TypeError unless x has `features` on `axis` and our dtype."""
-        if x.ndim < 2 or not -x.ndim <= axis < x.ndim or x.shape[axis] != features:
-            raise ValueError(
+        fits = x.ndim > max(1, axis) and -axis <= x.ndim and x.shape[axis] == features
+        if not fits or x.dtype != self.dtype:
+            raise self._misfit(x, fits, features, axis)
+
+    def _misfit(self, x, fits, features, axis):
+        if not fits:
+            return ValueError(
                 f"{self!r} ({self.where}) got an input of shape {tuple(x.shape)}: "
                 f"axis {axis} must have {features} elements"
             )
-        if x.dtype != self.dtype:
-            advice = f", or build the network with dtype={str(x.dtype)!r}" * (x.dtype.kind == "f")
-            raise TypeError(
-                f"{self!r} ({self.where}) holds {self.dtype}, its input is {x.dtype}: "
-                f"convert the input{advice}"
-            )
+        advice = f", or build the network with dtype={str(x.dtype)!r}" * (x.dtype.kind == "f")
+        return TypeError(
+            f"{self!r} ({self.where}) holds {self.dtype}, its input is {x.dtype}: "
+            f"convert the input{advice}"
+        )
 
     def check_gradient(self, dy, shape, dtype):
         """Raise ValueError unless dy has the shape and dtype of the output."""

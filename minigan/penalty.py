@@ -15,6 +15,7 @@ Penalties are 0-d results of the array's own module: nothing here waits for a GP
 """
 
 import warnings
+from functools import partial
 
 from . import random
 from .arrays import get_array_module
@@ -60,10 +61,7 @@ def gradient_penalty(
     )  # fmt: skip
     k = critic.kernels[type(real)]
     x = k.interpolate(real, fake, epsilon)
-
-    def penalty(g):
-        return k.distance_from_one(g, weight, one_sided)
-
+    penalty = partial(k.distance_from_one, weight=weight, one_sided=one_sided)
     return _penalize(critic, x, penalty, condition, train)
 
 
@@ -73,13 +71,14 @@ def r1(critic, real, *, weight=10.0, condition=None, train=True):
     Mescheder et al. 2018 (arXiv:1801.04406), eq. 9, with their gamma as `weight`.  The
     arguments, the sum added to `critic.grads` and the result are those of `gradient_penalty`.
     """
-    penalty = critic.kernels[type(real)].half_square
-    return _penalize(critic, real, lambda g: penalty(g, weight), condition, train)
+    penalty = partial(critic.kernels[type(real)].half_square, weight=weight)
+    return _penalize(critic, real, penalty, condition, train)
 
 
 def r2(critic, fake, *, weight=10.0, condition=None, train=True):
     """R1 at the generated samples instead (Mescheder et al. 2018, eq. 10)."""
-    return r1(critic, fake, weight=weight, condition=condition, train=train)
+    penalty = partial(critic.kernels[type(fake)].half_square, weight=weight)
+    return _penalize(critic, fake, penalty, condition, train)
 
 
 def clip_weights(critic, limit):

@@ -147,7 +147,7 @@ def test_a_gate_is_a_leaky_relu_and_a_dropout(slope, size, mode):
     train = mode == "train"
     layers = [mg.LeakyReLU(slope), mg.Dropout(0.3, always=mode == "always")]
     net = mg.Sequential(layers, dtype="float64")
-    assert [type(layer).__name__ for layer in net._passes] == ["Gate", "Dropout"]
+    assert [type(layer).__name__ for layer in net._passes] == ["_Gate", "Dropout"]
     x, dy, dx_bar = np.random.default_rng(4).standard_normal((3, 3, size))
 
     net.begin_step(5)
@@ -173,6 +173,6 @@ def test_a_gate_stands_for_plain_layers_only():
             return 2 * x, None
 
     net = mg.Sequential([mg.LeakyReLU(), Louder(0.3), mg.ReLU(), mg.Dropout(0.3)])
-    assert net._passes == net.layers
+    assert tuple(net._passes) == net.layers
     y, _ = net.forward(np.ones((1, 4)), train=False)
     np.testing.assert_array_equal(y, [[2.0] * 4])

@@ -4,6 +4,7 @@ import gc
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -242,7 +243,10 @@ assert ranges() == expected
 def test_a_forked_child_has_threads_of_its_own():
     here = os.path.dirname(__file__)
     words = python("-W", "ignore::DeprecationWarning", "-c", FORK)
-    done = subprocess.run(words, cwd=here, capture_output=True, text=True, timeout=300)
+    variables = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        words, cwd=here, env=variables, capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr
 
 

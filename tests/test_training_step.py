@@ -295,8 +295,8 @@ class TestTheCheckCanFail:
         """The loss gradient fed straight into G, without D's backward."""
 
         class Skipped(mg.Sequential):
-            def backward(self, dy, cache, params=True, inputs=True):
-                super().backward(dy, cache, params, inputs)
+            def backward(self, dy, cache, params=True, need_dx=True):
+                super().backward(dy, cache, params, need_dx)
                 return np.broadcast_to(dy[:, :, None, None], (len(dy), *SHAPE))
 
         errors = Step(example, generator(), discriminator(Skipped)).g_errors()

@@ -96,7 +96,10 @@ def test_the_critics_step(name, changes):
 def smooth(network):
     """The network with Tanh for LeakyReLU: among ten thousand units there is always one so near
     its kink that a difference quotient finds it."""
-    layers = [mg.Tanh() if isinstance(layer, mg.LeakyReLU) else layer for layer in network.layers]
+    layers = [
+        mg.Tanh() if isinstance(layer, mg.LeakyReLU) else layer.unbuilt()
+        for layer in network.layers
+    ]
     return mg.Sequential(layers, name=network.name, dtype="float64")
 
 

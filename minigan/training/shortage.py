@@ -47,7 +47,7 @@ def rehearse(networks, latent, count, xp):
     for D in (network for network in networks.values() if network is not G):
         # D's step, on real and generated images; its cache is still there in G's.
         scores, both_cache = D.forward(xp.concatenate([images, images]))
-        D.backward(xp.ones_like(scores), both_cache, inputs=False)
+        D.backward(xp.ones_like(scores), both_cache, need_dx=False)
         scores, d_cache = D.forward(images)
         dimages = D.backward(xp.ones_like(scores), d_cache, params=False)
-        G.backward(dimages[..., : fake.shape[-1]], g_cache, inputs=False)
+        G.backward(dimages[..., : fake.shape[-1]], g_cache, need_dx=False)
