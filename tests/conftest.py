@@ -2,6 +2,7 @@
 
 import sys
 
+import host_cublas
 import host_kernels
 import narrow_gan
 import on_device
@@ -11,6 +12,7 @@ from helpers import run, words, write_idx
 
 from minigan.arrays import array_module
 from minigan.errors import UserError
+from minigan.kernels.gpu import cublas
 from minigan.training import plot
 
 
@@ -47,7 +49,7 @@ def pytest_collection_modifyitems(config, items):
     device = config.getoption("--device")
     reasons = {}  # what a test has, a mark or a fixture -> why it is skipped
     if device != "cpu":
-        reasons["host"] = "looks at arrays within a call, or needs the CPU's dropout masks"
+        reasons["host"] = "looks within a call, needs the CPU's masks, or compares with a program"
     if device == "gpu":
         reasons["stand_in"] = "is about the stand-in"
         try:
@@ -66,6 +68,9 @@ def stand_in(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", strict_array_module)
     strict_array_module.host_traffic.clear()
     strict_array_module.launches.clear()
+    library = host_cublas.HostCublas(strict_array_module.launches)
+    monkeypatch.setattr(cublas, "_library", lambda xp: library)
+    cublas._cublas.cache_clear()
     return strict_array_module
 
 
