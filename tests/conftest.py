@@ -45,11 +45,14 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Without a GPU nothing runs with --device gpu, and with one not what is about others."""
+    """Without a GPU nothing runs with --device gpu, and with one not what is about others.
+
+    A warning is an error in a test, but not while plugins that happen to be installed start.
+    """
     device = config.getoption("--device")
     reasons = {}  # what a test has, a mark or a fixture -> why it is skipped
     if device != "cpu":
-        reasons["host"] = "looks within a call, needs the CPU's masks, or compares with a program"
+        reasons["host"] = "is about the CPU, looks within a call, or needs the CPU's masks"
     if device == "gpu":
         reasons["stand_in"] = "is about the stand-in"
         try:
@@ -57,6 +60,7 @@ def pytest_collection_modifyitems(config, items):
         except UserError as error:
             reasons = {"": str(error)}
     for item in items:
+        item.add_marker(pytest.mark.filterwarnings("error"), append=False)  # a test's own go first
         has = ["", *item.fixturenames, *(mark.name for mark in item.iter_markers())]
         for reason in {reasons[name] for name in has if name in reasons}:
             item.add_marker(pytest.mark.skip(reason=reason))
