@@ -172,9 +172,9 @@ class Sequential(Layer):
 
     def save(self, path):
         """Write the network to `path` (.npz); `minigan.load(path)[name]` rebuilds it."""
-        from .training.checkpoint import save
+        from .archive import write  # here: files need modules that networks do not
 
-        save(path, {self.name: self})
+        write(path, {self.name: self})
 
     def __repr__(self):
         return f"Sequential({self.name!r}, {len(self.layers)} layers, {self.param_count:,} params)"

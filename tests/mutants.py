@@ -241,7 +241,7 @@ SEEN_ELSEWHERE = [
     ),
     mutant(
         "a checkpoint without the optimizer's state", CHECKPOINT,
-        "self._copy_into(networks, optimizers)", "self._copy_into(networks, {})",
+        "state(networks, optimizers), self.arrays", "state(networks, {}), self.arrays",
         RESUME,
     ),
     mutant(
@@ -250,7 +250,7 @@ SEEN_ELSEWHERE = [
         RESUME,
     ),
     mutant(
-        "a checkpoint without moving averages", CHECKPOINT,
+        "a checkpoint without moving averages", "minigan/archive.py",
         'f"{name}/buffers": network.buffers', 'f"{name}/buffers": 0 * network.buffers',
         PICTURES,
     ),

@@ -10,7 +10,7 @@ import pytest
 from helpers import arrays, npz_bytes
 
 import minigan as mg
-from minigan import init
+from minigan import archive, init, rebuild
 from minigan.errors import UserError
 from minigan.training import checkpoint
 
@@ -94,8 +94,8 @@ def test_a_network_comes_back(tmp_path, layers, dtype):
 def test_describe_is_undone_by_rebuild():
     for layers in NETWORKS:
         network = build(layers)
-        text = json.dumps(checkpoint.describe(network))
-        assert checkpoint.describe(checkpoint.rebuild(json.loads(text), OWN)) == json.loads(text)
+        text = json.dumps(archive.describe(network))
+        assert archive.describe(rebuild.rebuild(json.loads(text), OWN)) == json.loads(text)
 
 
 def test_own_classes_must_be_given(tmp_path):
@@ -143,7 +143,7 @@ def npy(array):
 
 def described(**changes):
     """A file with a description as ours, apart from the changes."""
-    right = {"format": checkpoint.FORMAT, "version": checkpoint.VERSION, "networks": {},
+    right = {"format": archive.FORMAT, "version": archive.VERSION, "networks": {},
              "optimizer_steps": {}, "run": None}
     return npz_bytes(description=np.frombuffer(json.dumps(right | changes).encode(), np.uint8))
 

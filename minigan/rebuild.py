@@ -1,0 +1,62 @@
+"""Networks out of an archive: its description is a list of layers, its vectors fill them."""
+
+
+from . import archive, init, layers
+from .arrays import get_array_module
+from .errors import UserError
+from .network import Sequential
+
+
+def load(path, custom=()):
+    """The networks in an archive: dict name -> Sequential, on the CPU.
+
+    custom: layer and initialiser classes of your own that the networks use.
+    Raises UserError if the file is missing, damaged or not a checkpoint.
+    """
+    return networks(path, *archive.read(path), custom)
+
+
+def networks(path, arrays, description, custom=()):
+    """The networks of what `archive.read(path)` has returned, as `load`."""
+    built = {}
+    for name, described in description["networks"].items():
+        try:
+            built[name] = rebuild(described, custom)
+        except UserError:
+            raise
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"{path}: cannot rebuild its {name}: {error}") from error
+    fill(path, archive.tensors(built), arrays)
+    return built
+
+
+def fill(path, vectors, arrays):
+    """Write stored arrays into the vectors of the same names; UserError unless they fit."""
+    for name, vector in vectors.items():
+        stored = arrays.get(name)
+        if stored is None or stored.shape != vector.shape or stored.dtype != vector.dtype:
+            found = "nothing" if stored is None else f"{stored.dtype} {stored.shape}"
+            raise UserError(
+                f"{path} does not fit: {name} should be {vector.dtype} {vector.shape}, "
+                f"found {found}"
+            )
+        vector[...] = get_array_module(vector).asarray(stored)
+
+
+def rebuild(description, custom=()):
+    """The inverse of `archive.describe`, with tuples for its lists.
+
+    Raises UserError for a class it does not know.
+    """
+    if isinstance(description, list):
+        return tuple(rebuild(item, custom) for item in description)
+    if not isinstance(description, dict):
+        return description
+    arguments = {name: rebuild(item, custom) for name, item in description.items()}
+    name = arguments.pop("class")
+    own = [getattr(layers, key) for key in layers.__all__]
+    own += [value for value in vars(init).values() if isinstance(value, type)]
+    classes = {cls.__name__: cls for cls in (*own, Sequential, *custom)}
+    if name not in classes:
+        raise UserError(f"unknown class {name!r}: give your own as load(path, custom=[{name}])")
+    return classes[name](**arguments)
