@@ -14,8 +14,7 @@ from pathlib import Path
 from ..arrays import DEVICES, FLOAT_TYPES
 from ..errors import UserError
 from .checkpoint import Checkpoint
-
-CHECKPOINT = "checkpoint.npz"
+from .results import CHECKPOINT, check_unused
 
 # A resumed run may change these; everything else is part of what it computes.
 # (--data may say the same pictures differently: the pictures themselves are compared.)
@@ -88,11 +87,8 @@ def parse(parser, argv=None):
     path = options.out / CHECKPOINT
     if options.resume:
         _bring_in(Checkpoint(path).run, options, given, path)
-    elif os.path.exists(path):  # False too where the folder may not be looked into
-        raise UserError(
-            f"{options.out} holds a run already: add --resume to go on with it, "
-            "or give another --out"
-        )
+    else:
+        check_unused(options.out)
     if "epochs" in given and "steps" not in given:
         options.steps = None  # a number that nobody asked for now would hide that of epochs
     options.command = command_line(["python", sys.argv[0], "--resume", "--out", options.out])
