@@ -18,13 +18,12 @@ import numpy as np
 
 from .arrays import to_host
 from .atomic import replacing
+from .description import FORMAT, VERSION, check
 from .errors import UserError
 from .init import Initializer
 from .layers.base import Layer
 from .regular import open_regular
 
-FORMAT = "minigan checkpoint"
-VERSION = 1
 ZIP_MAGIC = b"PK\x03\x04"
 DTYPES = ("float32", "float64", "uint8")
 LARGEST_TEXT = 2**20  # bytes of a description; those of our examples have 10,000
@@ -102,8 +101,13 @@ def read(path):
         raise UserError(
             f"{path} is truncated or damaged ({error}): restore a copy, or start a new run"
         ) from error
+    return arrays, _description(path, arrays.pop("description", np.empty(0)))
+
+
+def _description(path, text):
+    """The JSON of an archive, checked; UserError where it is not what an archive says."""
     try:
-        description = json.loads(arrays.pop("description").tobytes())
+        description = json.loads(text.tobytes(), parse_constant=float)
         known, version = description["format"] == FORMAT, description["version"]
     except (KeyError, ValueError, TypeError, RecursionError):
         known = False
@@ -111,9 +115,14 @@ def read(path):
         raise UserError(f"{path} is not a minigan checkpoint: it has no description")
     if version != VERSION:
         raise UserError(
-            f"{path} has format version {version}, this minigan reads {VERSION}: update minigan"
+            f"{path} has format version {str(version)[:20]}, this minigan reads {VERSION}: "
+            "update minigan"
         )
-    return arrays, description
+    try:
+        check(description)
+    except ValueError as error:
+        raise UserError(f"{path} is damaged or forged: {error}") from error
+    return description
 
 
 class _PickledError(ValueError):

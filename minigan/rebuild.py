@@ -1,6 +1,8 @@
 """Networks out of an archive: its description is a list of layers, its vectors fill them."""
 
 
+import numpy as np
+
 from . import archive, init, layers
 from .arrays import get_array_module
 from .errors import UserError
@@ -21,13 +23,36 @@ def networks(path, arrays, description, custom=()):
     built = {}
     for name, described in description["networks"].items():
         try:
-            built[name] = rebuild(described, custom)
-        except UserError:
+            _check_sizes(described, custom, arrays, name)
+            with np.errstate(all="ignore"):  # of initial values, which are written over
+                built[name] = rebuild(described, custom)
+        except (UserError, MemoryError):
             raise
-        except (KeyError, TypeError, ValueError) as error:
+        except Exception as error:  # a class of one's own may refuse arguments as it likes
             raise UserError(f"{path}: cannot rebuild its {name}: {error}") from error
     fill(path, archive.tensors(built), arrays)
     return built
+
+
+def _check_sizes(described, custom, arrays, name):
+    """ValueError unless a network has the sizes of its vectors, before anything is allocated."""
+    layers = list(_layers(described, custom))
+    for vector, count in (
+        ("params", sum(layer.param_count for layer in layers)),
+        ("buffers", sum(layer.buffer_count for layer in layers)),
+    ):
+        stored = arrays.get(f"{name}/{vector}", np.empty(0)).size
+        if count != stored:
+            raise ValueError(f"it has {count} {vector}, stored are {stored}")
+
+
+def _layers(described, custom):
+    """Yields the layers of a description that are no networks, unbuilt."""
+    for layer in described["layers"]:
+        if layer["class"] == "Sequential":
+            yield from _layers(layer, custom)
+        else:
+            yield rebuild(layer, custom)
 
 
 def fill(path, vectors, arrays):

@@ -213,7 +213,7 @@ SEEN_ELSEWHERE = [
         PICTURES,
     ),
     mutant(
-        "samples are drawn in training mode", "minigan/__main__.py",
+        "samples are drawn in training mode", "minigan/training/sampling.py",
         "train=False)[0]", "train=True)[0]",
         f"{RUN_AROUND}::test_a_sample_does_not_depend_on_the_others",
     ),
