@@ -46,10 +46,10 @@ __all__ = [
 
 
 def __getattr__(name):
-    # Loaded on first use: training brings in argparse, json and files, which the engine
-    # does not need, and `import minigan` should cost little more than `import numpy`.
+    # Loaded on first use: these bring in argparse, json and files, which networks do not
+    # need, and `import minigan` should cost little more than `import numpy`.
     if name == "load":
-        from .training.checkpoint import load
+        from .rebuild import load
 
         return load
     if name in ("gradcheck", "data", "training"):

@@ -1,29 +1,33 @@
-"""python -m minigan gradcheck | sample | info
+"""minigan gradcheck | sample | info, or python -m minigan ...
 
     gradcheck   check every layer, loss and a whole network numerically; exit 1 if one fails
     sample      draw pictures with the generator of a checkpoint
     info        what a checkpoint holds
 """
 
+import sys
 from pathlib import Path
 
 import numpy as np
 
 from .atomic import replacing
-from .errors import UserError
+from .errors import UserError, printable
 from .gradcheck import check_all, table
+from .training import shortage
 from .training.checkpoint import TRAINED, Checkpoint
 from .training.command import command
-from .training.latent import Latent
+from .training.memory import refuse_what_does_not_fit
 from .training.options import Parser, integer
 from .training.pictures import grid, save_png, to_uint8
+from .training.sampling import sample_images
 
-NAME = "python -m minigan"
+# As it was called: by the command that pip installs, or as a module.
+NAME = "minigan" if Path(sys.argv[0]).stem == "minigan" else "python -m minigan"
 
 
 def main(argv=None):
     parser = Parser(prog=NAME, description="Tools around minigan's networks.")
-    commands = parser.add_subparsers(required=True, metavar="gradcheck | sample | info")
+    commands = parser.add_subparsers(metavar="gradcheck | sample | info")
 
     sub = commands.add_parser("gradcheck", help="check all derivatives; exit 1 if one is wrong")
     sub.add_argument("--seed", type=integer(0), default=0, help="of the test values")
@@ -43,6 +47,10 @@ def main(argv=None):
     sub.set_defaults(run=info)
 
     options = parser.parse_args(argv)
+    if "run" not in options:
+        parser.print_help()
+        return 0
+    refuse_what_does_not_fit()
     return options.run(options)
 
 
@@ -51,6 +59,7 @@ def sample(options):
     form = options.out.suffix.lower()
     if form not in (".png", ".npy"):
         raise UserError(f"--out {options.out}: the name must end in .png or .npy")
+    shortage.advice = lambda: "ask for fewer pictures with --count"
     checkpoint = Checkpoint(options.checkpoint)
     images = sample_images(checkpoint, options.count, options.seed, options.label)
     try:
@@ -61,38 +70,7 @@ def sample(options):
             save_png(options.out, grid(to_uint8(images, checkpoint.run["value_range"])))
     except OSError as error:
         raise UserError(f"cannot write {options.out}: {error.strerror or error}") from error
-    print(f"{options.count} pictures in {options.out}")
-
-
-def sample_images(checkpoint, count, seed, label=None, batch=256):
-    """`count` images (N, H, W, C) of the checkpoint's generator, in its own range.
-
-    label: of a conditional generator, the name or number of a class; of each in turn by default.
-    """
-    generator = checkpoint.networks().get("generator")
-    if generator is None or not checkpoint.run:
-        raise UserError(f"{checkpoint.path} has no generator of a run: nothing to sample from")
-    latent = Latent(**checkpoint.run["latent"])
-    z = latent.draw(count, seed=seed, where="sample", dtype=generator.dtype)
-    if latent.classes:
-        z = latent.labelled(z, _labels(label, count, latent.classes))
-    elif label is not None:
-        raise UserError(f"--label {label}: {checkpoint.path} draws pictures of one kind")
-    parts = [
-        generator.forward(z[start : start + batch], train=False)[0]
-        for start in range(0, count, batch)
-    ]
-    return np.concatenate(parts).astype(np.float32)
-
-
-def _labels(label, count, classes):
-    """The labels int64 (count,) that --label asks for."""
-    if label is None:
-        return np.arange(count) % len(classes)
-    names = [*classes, *map(str, range(len(classes)))]  # a name first, else a number
-    if label not in names:
-        raise UserError(f"--label {label}: this generator knows {', '.join(classes)}")
-    return np.full(count, names.index(label) % len(classes))
+    print(f"{options.count} pictures in {printable(options.out)}")
 
 
 def gradcheck(options):
@@ -113,17 +91,23 @@ def gradcheck(options):
 
 def info(options):
     """Print the networks, the run and its step."""
+    shortage.advice = lambda: f"{options.checkpoint} is too large for this machine"
     checkpoint = Checkpoint(options.checkpoint)
     for name, network in checkpoint.networks().items():
         if name != TRAINED:  # the same layers as the generator, its average
-            print(network.summary(), end="\n\n")
+            print(*map(printable, network.summary().splitlines()), sep="\n", end="\n\n")
     if checkpoint.run:
         data = checkpoint.run["data"]
-        print(f"{checkpoint.run['name']}: step {checkpoint.run['step']:,}; "
-              f"data: {data['count']:,} images {data['name']}")
+        print(f"{printable(checkpoint.run['name'])}: step {checkpoint.run['step']:,}; "
+              f"data: {data['count']:,} images {printable(data['name'])}")
         for name, value in checkpoint.run["options"].items():
-            print(f"  {name}: {value}")
+            print(printable(f"  {name}: {value}"))
+
+
+def program():
+    """The command `minigan`."""
+    command(main, NAME)
 
 
 if __name__ == "__main__":
-    command(main, NAME)
+    program()

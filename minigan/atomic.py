@@ -7,12 +7,13 @@ reader finds the old file or the new one, never half of either.
 
 import contextlib
 import os
+import time
 from pathlib import Path
 
 
 @contextlib.contextmanager
 def replacing(path):
-    """Open a temporary binary file that takes the place of `path` on success.
+    """Open a temporary binary file, also for reading, that takes the place of `path` on success.
 
         with replacing("out/checkpoint.npz") as file:
             file.write(...)
@@ -23,13 +24,13 @@ def replacing(path):
 
     Raises OSError if the folder or the file cannot be written.
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path))  # a link stays one, and leads to the new file
     path.parent.mkdir(parents=True, exist_ok=True)
     # In the same folder, because a rename is atomic only within a file system; with a
     # name of its own, so that two writers cannot mix their bytes.
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
     try:
-        with open(temporary, "wb") as file:
+        with open(temporary, "w+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -39,6 +40,19 @@ def replacing(path):
             temporary.unlink()
         raise
     _sync_folder(path.parent)
+
+
+def remove_leftovers(path, silent=0.0):
+    """Remove the temporary files that writers of `path` have left behind when they were killed.
+
+    path: its name may be a pattern, such as "*.png".  silent: seconds for which nothing was
+    written to them; 0 where there can be no other writer.
+    """
+    path = Path(os.path.realpath(path))
+    for leftover in path.parent.glob(f".{path.name}.*.tmp"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - leftover.stat().st_mtime >= silent:
+                leftover.unlink()
 
 
 def _sync_folder(folder):

@@ -22,7 +22,7 @@ import weakref
 
 import numpy as np
 
-from . import random
+from . import archive, random
 from .arrays import float_type, get_array_module, to_device, to_host
 from .kernels import choose
 
@@ -542,9 +542,7 @@ class Sequential(Layer):
 
     def save(self, path):
         """Write the network to `path` (.npz); `minigan.load(path)[name]` rebuilds it."""
-        from .training.checkpoint import save
-
-        save(path, {self.name: self})
+        archive.write(path, {self.name: self})
 
     def __repr__(self):
         return f"Sequential({self.name!r}, {len(self._layers)} layers, {self.param_count:,} params)"

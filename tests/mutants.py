@@ -34,7 +34,7 @@ NETWORK, RANDOM, RUN = "minigan/network.py", "minigan/random.py", "minigan/train
 ARRAYS, FUNCTIONS, LOSSES = "minigan/arrays.py", "minigan/functions.py", "minigan/losses.py"
 GRADCHECK, OPTIM = "minigan/gradcheck.py", "minigan/optim.py"
 BLOCKS, FEATURES = "minigan/kernels/cpu/blocks.py", "minigan/kernels/features.py"
-CHECKPOINT = "minigan/training/checkpoint.py"
+CHECKPOINT, BATCHES = "minigan/training/checkpoint.py", "minigan/training/batches.py"
 EXAMPLE = "examples/mnist_gan.py"
 
 SLOPE_ON_THE_WRONG_SIDE = (
@@ -208,40 +208,39 @@ SEEN_ELSEWHERE = [
         "dx = np.empty(x.shape, x.dtype)", "dx = np.empty(x.shape)", NOT_MUTATED,
     ),
     mutant(
-        "pictures of a run are drawn in training mode", RUN,
-        '["generator"].forward(z, train=False)', '["generator"].forward(z)',
+        "pictures of a run are drawn in training mode", "minigan/training/sheet.py",
+        "generator.forward(z, train=False)", "generator.forward(z)",
         PICTURES,
     ),
     mutant(
-        "samples are drawn in training mode", "minigan/__main__.py",
+        "samples are drawn in training mode", "minigan/training/sampling.py",
         "train=False)[0]", "train=True)[0]",
         f"{RUN_AROUND}::test_a_sample_does_not_depend_on_the_others",
     ),
     mutant(
-        "a ragged last batch", RUN,
-        "self.steps_per_epoch = count // self.batch_size",
-        "self.steps_per_epoch = -(-count // self.batch_size)",
+        "a ragged last batch", BATCHES,
+        "self.per_epoch = count // size", "self.per_epoch = -(-count // size)",
         EPOCHS,
     ),
     mutant(
-        "the data is never shuffled", RUN,
+        "the data is never shuffled", BATCHES,
         "self._order, self._order_epoch = self.xp.asarray(order), epoch",
         "self._order, self._order_epoch = self.xp.arange(len(order)), epoch",
         EPOCHS,
     ),
     mutant(
-        "the same first batch for ever", RUN,
-        "self._order[batch * self.batch_size :", "self._order[0 * batch :",
+        "the same first batch for ever", BATCHES,
+        "self._order[batch * self.size :", "self._order[0 * batch :",
         EPOCHS,
     ),
     mutant(
-        "one order for every epoch", RUN,
+        "one order for every epoch", BATCHES,
         'where="shuffle", step=epoch', 'where="shuffle", step=0',
         EPOCHS,
     ),
     mutant(
         "a checkpoint without the optimizer's state", CHECKPOINT,
-        "self._copy_into(networks, optimizers)", "self._copy_into(networks, {})",
+        "state(networks, optimizers), self.arrays", "state(networks, {}), self.arrays",
         RESUME,
     ),
     mutant(
@@ -250,13 +249,13 @@ SEEN_ELSEWHERE = [
         RESUME,
     ),
     mutant(
-        "a checkpoint without moving averages", CHECKPOINT,
+        "a checkpoint without moving averages", "minigan/archive.py",
         'f"{name}/buffers": network.buffers', 'f"{name}/buffers": 0 * network.buffers',
         PICTURES,
     ),
     mutant(
         "a resumed run starts with the data and the noise of step 0", RUN,
-        'self.step = self._saved_step = run["step"]', 'self._saved_step = run["step"]',
+        'self.step = self.saved_step = run["step"]', 'self.saved_step = run["step"]',
         RESUME,
     ),
     mutant(

@@ -10,7 +10,7 @@ import pytest
 from helpers import arrays, npz_bytes
 
 import minigan as mg
-from minigan import init
+from minigan import archive, init, rebuild
 from minigan.errors import UserError
 from minigan.training import checkpoint
 
@@ -38,6 +38,12 @@ class Steps(init.Initializer):
 
 
 OWN = [Scale, Steps]
+RUN = {
+    "name": "net", "options": {"lr": 0.1, "limit": None, "original": False, "data": "digits"},
+    "data": {"name": "digits", "count": 9, "shape": [28, 28, 1], "crc32": 7},
+    "latent": {"size": 4, "kind": "uniform", "low": -1.0, "high": 1.0, "classes": []},
+    "value_range": [-1.0, 1.0], "step": 3,
+}
 
 NETWORKS = {
     "dense": lambda: [mg.Dense(4, 3, use_bias=False), mg.LeakyReLU(0.3)],
@@ -94,8 +100,8 @@ def test_a_network_comes_back(tmp_path, layers, dtype):
 def test_describe_is_undone_by_rebuild():
     for layers in NETWORKS:
         network = build(layers)
-        text = json.dumps(checkpoint.describe(network))
-        assert checkpoint.describe(checkpoint.rebuild(json.loads(text), OWN)) == json.loads(text)
+        text = json.dumps(archive.describe(network))
+        assert archive.describe(rebuild.rebuild(json.loads(text), OWN)) == json.loads(text)
 
 
 def test_own_classes_must_be_given(tmp_path):
@@ -120,14 +126,14 @@ def test_optimizers_come_back(tmp_path):
         network = build("dense")
         optimizer = make(network)
         train(network, [optimizer], range(3))
-        checkpoint.save(tmp_path / "c.npz", {"n": network}, {"n": optimizer}, run={"step": 3})
+        checkpoint.save(tmp_path / "c.npz", {"n": network}, {"n": optimizer}, run=RUN)
         train(network, [optimizer], range(3, 6))
 
         resumed = build("dense")
         other = make(resumed)
         stored = checkpoint.Checkpoint(tmp_path / "c.npz")
         stored.restore({"n": resumed}, {"n": other})
-        assert stored.run == {"step": 3} and other.t == 3
+        assert stored.run == RUN and other.t == 3
         train(resumed, [other], range(3, 6))
         assert np.array_equal(resumed.params, network.params), type(optimizer).__name__
 
@@ -143,7 +149,7 @@ def npy(array):
 
 def described(**changes):
     """A file with a description as ours, apart from the changes."""
-    right = {"format": checkpoint.FORMAT, "version": checkpoint.VERSION, "networks": {},
+    right = {"format": archive.FORMAT, "version": archive.VERSION, "networks": {},
              "optimizer_steps": {}, "run": None}
     return npz_bytes(description=np.frombuffer(json.dumps(right | changes).encode(), np.uint8))
 
@@ -164,9 +170,12 @@ FOREIGN = {
     "other format": (described(format="other"), "not a minigan checkpoint"),
     "later version": (described(version=99), "version 99.*update minigan"),
     "no parameters": (described(networks={"d": {**DENSE, "layers": []}}), "d/params.*nothing"),
-    "unknown class": (described(networks={"d": {"class": "os.system"}}), "unknown class"),
-    "bad size": (described(networks={"d": DENSE}), "cannot rebuild its d"),
-    "odd argument": (described(networks={"d": {**DENSE, "depth": 1}}), "cannot rebuild its d"),
+    "unknown class": (described(networks={"d": {"class": "os.system"}}), "networks.d is no network"),
+    "unknown layer": (described(networks={"d": {**DENSE, "layers": [{"class": "os.system"}]}}),
+                      "unknown class"),
+    "bad size": (described(networks={"d": DENSE}), r"d.layers\[0\].outputs is 0, expected"),
+    "odd argument": (described(networks={"d": {**DENSE, "layers": [], "depth": 1}}),
+                     "networks.d has an unknown 'depth'"),
 }
 
 

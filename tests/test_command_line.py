@@ -1,6 +1,8 @@
 """python -m minigan gradcheck | sample | info, and how commands end."""
 
+import importlib
 import os
+import re
 import subprocess
 import sys
 
@@ -105,9 +107,22 @@ def test_a_network_alone_has_no_z_to_sample_from(tmp_path, capsys):
                    message="nothing to sample from")
 
 
-@pytest.mark.parametrize("command", [[], ["paint"], ["sample"], ["info"], ["gradcheck", "more"]])
+@pytest.mark.parametrize("command", [["paint"], ["sample"], ["info"], ["gradcheck", "more"]])
 def test_unknown_commands(capsys, command):
     assert_refused(capsys, *command, message="python -m minigan")
+
+
+def test_without_a_command_there_is_help(capsys):
+    assert run(main) == 0
+    captured = capsys.readouterr()
+    assert "draw pictures with a trained generator" in captured.out and not captured.err
+
+
+def test_the_installed_command_is_there():
+    """What pip makes of the project's file: a name, and the function that it calls."""
+    text = (HERE.parent / "pyproject.toml").read_text()
+    module, name = re.search(r'\[project.scripts\]\nminigan = "([\w.]+):(\w+)"', text).groups()
+    assert callable(getattr(importlib.import_module(module), name))
 
 
 # info

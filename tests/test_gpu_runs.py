@@ -119,9 +119,9 @@ class TestOneExample:
         [line] = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
         assert "out of memory (Out of memory allocating 512 bytes" in line
         # Only the step was told that memory is full: half the batch does fit.
-        assert ": --batch-size 2 would fit; the last good checkpoint is that of step 3; " in line
+        assert ": --batch-size 2 would fit; the last good checkpoint is that of step 4; " in line
         gan.train_step = step
-        train(gan, tmp_path / "out", "--resume", "--steps", 6)  # from the end of the first epoch
+        train(gan, tmp_path / "out", "--resume", "--steps", 6)  # from the last whole step
         assert_same_results(tmp_path / "out", whole)
 
 

@@ -1,5 +1,7 @@
 """What importing minigan brings in, and what it must not."""
 
+import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -29,9 +31,32 @@ def test_cupy_is_not_touched_even_when_everything_is_imported():
 def test_the_engine_opens_no_file_and_prints_nothing():
     engine = [*ROOT.glob("*.py"), *ROOT.glob("layers/*.py"), *ROOT.glob("kernels/*.py")]
     for path in engine:
-        if path.name not in ("__main__.py", "atomic.py"):
+        if path.name not in ("__main__.py", "atomic.py", "regular.py"):
             text = path.read_text(encoding="utf-8")
             assert "open(" not in text and "print(" not in text, path
+
+
+def imported(path):
+    """The files of minigan that a file of it imports, at its top or within a function."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            folder = path.parents[node.level - 1]
+            place = folder.joinpath(*(node.module or "").split("."))
+            for alias in node.names:
+                candidates = (place / f"{alias.name}.py", place / alias.name / "__init__.py",
+                              place.with_suffix(".py"), place / "__init__.py")
+                yield next(file for file in candidates if file.exists())
+
+
+def test_no_file_imports_what_imports_it_and_the_engine_knows_nothing_of_runs_and_data():
+    graph = {path: set(imported(path)) for path in ROOT.rglob("*.py")}
+    package, command = ROOT / "__init__.py", ROOT / "__main__.py"
+    graph[package].clear()  # it hands out names of those below on first use
+    graphlib.TopologicalSorter(graph).prepare()  # CycleError where there is a circle
+    engine = set(ROOT.glob("*.py")) - {package, command}
+    for path in engine | {*ROOT.glob("layers/*.py"), *ROOT.glob("kernels/**/*.py")}:
+        folders = {file.relative_to(ROOT).parts[0] for file in graph[path]}
+        assert not folders & {"training", "data"}, path
 
 
 def test_it_is_typed_and_versioned():

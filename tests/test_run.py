@@ -1,6 +1,7 @@
 """Runs: what they leave behind, and that nothing which stops one changes its results."""
 
 import csv
+import errno
 import json
 import os
 import random
@@ -31,6 +32,10 @@ from helpers import (
 from narrow_gan import example
 from PIL import Image
 
+import minigan as mg
+from minigan import training
+from minigan.data import Dataset
+from minigan.training import interrupts
 from minigan.training.checkpoint import Checkpoint
 from minigan.training.lock import locked
 from minigan.training.pictures import grid, to_uint8
@@ -169,11 +174,23 @@ def test_an_interrupt_after_a_step_with_pictures(gan, pictures, tmp_path):
     assert_same_results(tmp_path / "out", tmp_path / "whole")
 
 
-def test_a_second_ctrl_c_stops_at_once(gan, pictures, tmp_path, capsys, whole):
+@pytest.mark.parametrize("step", [1, 7])
+def test_a_hammered_ctrl_c_is_one(gan, pictures, tmp_path, capsys, whole, step):
+    at_step(gan, step, lambda *_: [signal.raise_signal(signal.SIGINT) for _ in range(10)])
+    assert run(gan.main, *words(pictures, tmp_path / "out")) == 130
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[-1].startswith(f"stopped after step {step}, saved; ")
+    assert "interrupted" not in captured.err and saved_step(tmp_path / "out") == step
+    assert run(gan.main, "--resume", "--out", tmp_path / "out") == 0
+    assert_same_results(tmp_path / "out", whole)
+
+
+def test_a_second_ctrl_c_stops_at_once(gan, pictures, tmp_path, capsys, monkeypatch, whole):
     def twice(*_):
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
 
+    monkeypatch.setattr(interrupts, "SAME_PRESS", 0)
     before = signal.getsignal(signal.SIGINT)
     at_step(gan, 7, twice)
     assert run(gan.main, *words(pictures, tmp_path / "out")) == 130
@@ -294,6 +311,135 @@ def test_ctrl_c_in_a_terminal(pictures, tmp_path):
     result = subprocess.run(command, **settings, timeout=60)
     assert result.returncode == 0, result.stderr
     assert len(history(out)) == saved_step(out) == step + 2
+
+
+# Leaving the loop.
+
+
+class Run(training.Run):
+    """The run of the example, at hand for what its training step does."""
+
+    def __init__(self, *arguments, **keywords):
+        super().__init__(*arguments, **keywords)
+        Run.last = self
+
+
+def leaving(gan, monkeypatch, body):
+    """The example, with body(run, real, step) in place of its loop's, to return True for a break.
+
+    step(real) is the example's own.
+    """
+    monkeypatch.setattr(gan.training, "Run", Run)
+    train_step, log = gan.train_step, Run.log
+
+    class Left(Exception):
+        pass
+
+    def main(argv):
+        def own_step(G, D, opt_g, opt_d, real, z_d, z_g):
+            def step():
+                values = train_step(G, D, opt_g, opt_d, real, z_d, z_g)
+                log(Run.last, **values)
+
+            if body(Run.last, step):
+                raise Left
+            return {}
+
+        monkeypatch.setattr(gan, "train_step", own_step)
+        monkeypatch.setattr(Run, "log", lambda self, **values: None)
+        try:
+            return gan.main(argv)
+        except Left:
+            return 0
+        finally:
+            monkeypatch.setattr(gan, "train_step", train_step)
+            monkeypatch.setattr(Run, "log", log)
+
+    return main
+
+
+@pytest.mark.parametrize("when, saved", [("before", 6), ("after", 7), ("half", 5), ("passed", 6)])
+def test_leaving_the_loop_saves_what_is_done(
+    gan, pictures, tmp_path, capsys, monkeypatch, whole, when, saved
+):
+    """Left in step 7 of 10, the last epoch's end being step 5; half a step is no step."""
+
+    def body(run, step):
+        if run.step == 6:
+            if when == "after":
+                step()
+            elif when == "half":
+                G, D = run.networks.values()
+                G.params += 1
+                run.optimizers["discriminator"].step()
+            elif when == "passed":  # a pass moves the averages of BatchNorm
+                run.networks["generator"].forward(run.draw_latent("D step"))
+            return True
+        step()
+
+    out = tmp_path / "out"
+    assert run(leaving(gan, monkeypatch, body), *words(pictures, out)) == 0
+    assert saved_step(out) == saved
+    line = f"left after step {saved}, saved; go on with: python "
+    assert (line in capsys.readouterr().err) == (saved > 5)
+    assert run(gan.main, "--resume", "--out", out) == 0
+    assert_same_results(out, whole)
+
+
+def test_leaving_the_loop_where_nothing_can_be_written(
+    gan, pictures, tmp_path, capsys, monkeypatch
+):
+    def body(run, step):
+        step()
+        if run.step == 6:
+            monkeypatch.setattr(os, "replace", full)
+            return True
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    assert run(leaving(gan, monkeypatch, body), *words(pictures, tmp_path / "out")) == 0
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("not saved: cannot write ") and "that of step 5; go on with" in line
+    assert saved_step(tmp_path / "out") == 5
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_save_in_the_body(gan, pictures, tmp_path, monkeypatch, whole, after):
+    def body(run, step):
+        if after:
+            step()
+        if run.step == 7 - 1:
+            run.save()
+            saved.append(saved_step(tmp_path / "out"))
+        if not after:
+            step()
+
+    saved = []
+    assert run(leaving(gan, monkeypatch, body), *words(pictures, tmp_path / "out")) == 0
+    assert saved == [6 + after]
+    assert_same_results(tmp_path / "out", whole)
+
+
+def test_save_refuses_half_a_step_and_to_work_outside_the_loop(
+    gan, pictures, tmp_path, monkeypatch
+):
+    def body(run, step):
+        if run.step == 6:
+            run.optimizers["generator"].step()
+            with pytest.raises(RuntimeError, match="middle of a step"):
+                run.save()
+            return True
+        step()
+
+    with pytest.raises(RuntimeError, match="body of the loop"):
+        options = gan.training.parse(
+            gan.training.parser("", name="x", epochs=1, batch_size=2), ["--out", str(tmp_path)]
+        )
+        networks = {"generator": mg.Sequential([mg.Dense(2, 4)])}
+        data = Dataset(np.zeros((4, 2, 2, 1), np.uint8), None, "x", "nowhere")
+        training.Run(options, data, networks, {}, latent=training.Latent(2)).save()
+    assert run(leaving(gan, monkeypatch, body), *words(pictures, tmp_path / "out")) == 0
 
 
 # The folder.

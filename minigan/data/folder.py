@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ..atomic import replacing
-from ..errors import UserError
+from ..errors import UserError, printable
 from . import cache, decode
 from .dataset import Dataset, check_limit
 from .fitting import check_form, check_memory
@@ -245,11 +245,7 @@ def _report(root, files, skipped, notify):
 
 def _named(files, skipped):
     """The first few skipped files with their reasons, and how many more there are."""
-    named = [f"{_shown(files[i][0])} ({reason})" for i, reason in skipped.items()][:NAMED]
+    named = [f"{printable(files[i][0])} ({reason})" for i, reason in skipped.items()][:NAMED]
     more = len(skipped) - len(named)
     return ", ".join(named) + (f" and {more} more" if more else "")
 
-
-def _shown(name):
-    """A file name fit for a line of text: it may hold line breaks or bytes that are no letters."""
-    return name if name.isprintable() else ascii(name)

@@ -11,11 +11,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from .. import kernels
 from ..arrays import DEVICES, FLOAT_TYPES
 from ..errors import UserError
 from .checkpoint import Checkpoint
-
-CHECKPOINT = "checkpoint.npz"
+from .results import CHECKPOINT, check_unused
 
 # A resumed run may change these; everything else is part of what it computes.
 # (--data may say the same pictures differently: the pictures themselves are compared.)
@@ -59,6 +59,8 @@ def parser(description, *, name, batch_size, epochs=None, steps=None, average=0.
     add("--resume", action="store_true",
         help="go on with the run in --out, without it with the one that was saved last")
     add("--dtype", choices=FLOAT_TYPES, default="float32", help="precision of the arithmetic")
+    add("--kernels", choices=("fast", "plain"), default="fast",
+        help="plain: every formula as minigan/kernels/plain.py has it, to read, change and watch")
     add("--width", type=number(0, 16), default=1.0, help="scales the channels of both networks")
     add("--average", type=fraction, default=average, metavar="DECAY",
         help="draw with the moving average of the generator's weights over about the last "
@@ -88,15 +90,13 @@ def parse(parser, argv=None):
     path = options.out / CHECKPOINT
     if options.resume:
         _bring_in(Checkpoint(path).run, options, given, path)
-    elif os.path.exists(path):  # False too where the folder may not be looked into
-        raise UserError(
-            f"{options.out} holds a run already: add --resume to go on with it, "
-            "or give another --out"
-        )
+    else:
+        check_unused(options.out)
     if "epochs" in given and "steps" not in given:
         options.steps = None  # a number that nobody asked for now would hide that of epochs
     options.command = command_line(["python", sys.argv[0], "--resume", "--out", options.out])
     _check_folder(options.out)
+    kernels.use(options.kernels)
     return options
 
 
@@ -181,7 +181,7 @@ def _bring_in(run, options, given, path):
     stored = run["options"] if isinstance(run, dict) and "options" in run else None
     if stored is None or run["name"] != options.name:
         raise UserError(f"{path} was not written by this program: give --out of one of its runs")
-    stored = {"average": 0.0} | stored  # of a run from before there was one
+    stored = {"average": 0.0, "kernels": "fast"} | stored  # of a run from before there was one
     differing = [
         f"{key} is {stored[key]} there, {given[key]} here"
         for key in stored.keys() & given.keys() - FREE_ON_RESUME

@@ -15,36 +15,29 @@ resume starts from, so whatever a kill leaves behind it is simply written again.
 """
 
 import contextlib
-import json
 import math
-import signal
-import threading
-import zlib
+import sys
 
 import numpy as np
 
-from .. import random
-from ..arrays import array_module, resolve_device, to_host
-from ..atomic import replacing
+from ..arrays import array_module, resolve_device
 from ..average import MovingAverage
-from ..condition import one_hot
 from ..errors import RunFailed, UserError
-from ..kernels import choose
 from ..version import __version__
-from . import pictures, shortage
+from . import failures, shortage
+from .batches import Batches
 from .checkpoint import TRAINED, Checkpoint, save, state
-from .feed import Feed
-from .history import History
+from .interrupts import Interrupts
 from .lock import locked
 from .memory import keep_freed_memory, refuse_what_does_not_fit
-from .options import CHECKPOINT, command_line, configuration
+from .options import command_line, configuration
 from .plot import loss_curve
 from .progress import Progress
+from .record import NotFiniteError, Record
+from .results import CHECKPOINT, GIF, HISTORY, LOSSES, Results
+from .sheet import sheet
+from .within import Within
 
-CONFIG, HISTORY, LOSSES, GIF = "config.json", "history.csv", "losses.png", "samples.gif"
-SHEETS = "samples"  # the folder of the sheets, epoch_000.png, step_000100.png and so on
-SAMPLES = 16  # pictures on a sheet
-CLASS_GAP = 6  # pixels between the sheets of two classes
 READ_EVERY = 50  # steps between two readings of the losses from a GPU: each one waits for it
 
 
@@ -59,10 +52,11 @@ class Run:
 
     With `options.average` above 0, pictures are those of the generator's moving average.
 
-    Iterating yields one batch of real images a step, (batch, H, W, C) on the device,
-    in a new random order every epoch.  What the last whole batch of an epoch leaves
-    over comes at another place in the next.  Where the latent has classes, it yields
-    (images, codes), the second one-hot (batch, classes).
+    Iterating yields one batch of real images a step, (batch, H, W, C) on the device, as
+    `Batches.at` makes them; where the latent has classes, (images, codes).  Leaving the loop, by
+    `break` or by an exception, saves what is done, unless it is half a step.
+
+    step: the steps done.  saved_step: those of the checkpoint on the disk, None before the first.
 
     Raises UserError for a device that is not there, a batch larger than the data, data
     without the labels it takes, a checkpoint that does not fit, a folder that cannot be
@@ -74,13 +68,14 @@ class Run:
         self.networks, self.optimizers = networks, optimizers
         self.latent, self.value_range = latent, value_range
         self.folder, self.batch_size = options.out, options.batch_size
-        count = len(dataset.images)
-        if self.batch_size > count:
-            raise UserError(f"--batch-size {self.batch_size} is above the {count} images there are")
-        self.steps_per_epoch = count // self.batch_size
-        self.total_steps = options.steps or options.epochs * self.steps_per_epoch
         self.device = resolve_device(options.device)
         self.xp = array_module(self.device)
+        self.batches = Batches(
+            dataset, self.batch_size, seed=options.seed, classes=len(latent.classes),
+            value_range=value_range, dtype=options.dtype, xp=self.xp,
+        )
+        self.steps_per_epoch = self.batches.per_epoch
+        self.total_steps = options.steps or options.epochs * self.steps_per_epoch
         for part in (*networks.values(), *optimizers.values()):
             part.to(self.device)
         # The networks as a checkpoint names them; its "generator" is the one that draws.
@@ -89,21 +84,16 @@ class Run:
             generator = networks["generator"]
             self._average = MovingAverage(generator, options.average)
             self._stored = networks | {"generator": self._average.network, TRAINED: generator}
-        self.feed = Feed(dataset.images, self.xp)
-        self.labels = self._checked_labels() if latent.classes else None
 
-        self.step = 0  # steps done
-        self._saved_step = None  # that of the checkpoint on the disk
-        self._data = _fingerprint(dataset, labels=bool(latent.classes))
+        self.step, self.saved_step = 0, None
+        self._within = None  # the step that is under way
+        self._data = self.batches.fingerprint()
         self._configuration = configuration(options)
         if options.data == "auto":  # what it was today, tomorrow's resume must find again
             self._configuration["data"] = dataset.name
-        self._pending = {}  # step -> what `log` was given, and nobody has read yet
-        self._history = None  # opened with the first values, which name its columns
-        self._progress = None
-        self._order_epoch = None  # the epoch whose shuffle is at hand
-
-    # What the training step uses.
+        self._results = Results(self.folder)
+        self._record = Record(self.folder / HISTORY, self.steps_per_epoch, self.xp)
+        self._progress = None  # there is one from the beginning of the loop on
 
     def __iter__(self):
         keep_freed_memory()
@@ -111,27 +101,31 @@ class Run:
             refuse_what_does_not_fit()
         # NumPy's warnings of an overflow add nothing: losses and results are checked.
         quiet = np.errstate(all="ignore")
-        with self._saving_errors(), locked(self.folder), _Interrupts() as interrupts, quiet:
+        with self._failing_in_a_line(), locked(self.folder), Interrupts() as interrupts, quiet:
             self._begin()
             shortage.advice = self._out_of_memory
             while self.step < self.total_steps:
-                for network in self._stored.values():
-                    network.begin_step(self.step)
-                yield self._real_batch()
-                self.step += 1
-                if self._average is not None:
-                    self._average.update(self.step)
+                self._begin_step()
+                try:
+                    yield self.batches.at(self.step)
+                except GeneratorExit:  # the loop has been left
+                    if not interrupts.at_once:
+                        self._leave()
+                    raise
+                self._end_step()
                 if self.step % (1 if self.device == "cpu" else READ_EVERY) == 0:
                     self._read_losses()
                 epoch_ends = self.step % self.steps_per_epoch == 0
                 every = self.options.sample_every
                 if every and self.step % every == 0 and not epoch_ends:
-                    self._save_samples(f"step_{self.step:06d}")
+                    self._write_sheet(f"step_{self.step:06d}")
                 if interrupts.signal is not None:
-                    self._interrupted(interrupts.signal)
+                    self._stop(interrupts.signal)
                 if epoch_ends or self.step == self.total_steps:
                     self._save()
             self._finish()
+
+    # What the training step uses.
 
     def address(self, where):
         """The address of random numbers of this step, as keywords for `minigan.random`."""
@@ -143,23 +137,67 @@ class Run:
             self.batch_size, **self.address(where), dtype=self.options.dtype, xp=self.xp
         )
 
+    def real_images(self, chosen):
+        """Images of the data, (n, H, W, C) on the device, in the generator's range.
+
+        chosen: a slice.
+        """
+        return self.batches.images(chosen)
+
     def log(self, **values):
-        """Record losses and the like of this step: numbers, or 0-d arrays on the device."""
-        self._pending.setdefault(self.step + 1, {}).update(values)
+        """Record losses and the like of this step, which is thereby done.
+
+        values: numbers, or 0-d arrays on the device.
+        """
+        self._record.log(self.step if self._within is None else self.step + 1, values)
+
+    def save(self):
+        """Write now what the end of an epoch writes, the checkpoint last.
+
+        For the loop's body: after `log`, or before anything is computed.  Raises RuntimeError
+        elsewhere; UserError where a file cannot be written, RunFailed where a result is not
+        finite.
+        """
+        if self._progress is None:
+            raise RuntimeError("save() is for the body of the loop over the run")
+        if not self._settle():
+            raise RuntimeError("save() in the middle of a step: call it after log()")
+        with self._failing_in_a_line():
+            self._save()
+
+    # A step, which is done or not.
+
+    def _begin_step(self):
+        for network in self._stored.values():
+            network.begin_step(self.step)
+        self._within = Within(self.networks, self.optimizers)
+
+    def _end_step(self):
+        if self._within is not None:  # not where save() has seen to it
+            self._within = None
+            self.step += 1
+            if self._average is not None:
+                self._average.update(self.step)
+
+    def _settle(self):
+        """Count a step that is done, which is one that is logged; False in the middle of one."""
+        if self._within is not None and self._record.has(self.step + 1):
+            self._end_step()
+        return self._within is None or not self._within.has_stepped()
 
     # The parts of a run, in the order in which they happen.
 
     def _begin(self):
-        self._remove_leftovers()
-        if self.options.resume:
+        resume = self.options.resume
+        self._results.check(resume)
+        self._results.remove_leftovers()
+        if resume:
             self._restore(Checkpoint(self.folder / CHECKPOINT))
-        config = self._configuration | {
+        self._results.write_config(self._configuration | {
             "data_source": self.dataset.source,
             "version": __version__,
             "parameters": {name: network.param_count for name, network in self.networks.items()},
-        }
-        with replacing(self.folder / CONFIG) as file:
-            file.write(json.dumps(config, indent=2).encode() + b"\n")
+        })
         sizes = ", ".join(f"{name} {net.param_count:,}" for name, net in self.networks.items())
         self._progress = Progress(
             self.total_steps,
@@ -171,7 +209,7 @@ class Run:
         dataset = self.dataset
         note(f"data: {len(dataset.images):,} images {dataset.name}, {dataset.source}")
         note(f"parameters: {sizes}; {self.device}, {self.options.dtype}; results in {self.folder}")
-        if not self.options.resume:
+        if not resume:
             self._save()
         elif self.step < self.total_steps:
             note(f"resuming after step {self.step:,} of {self.total_steps:,}")
@@ -179,13 +217,6 @@ class Run:
                 note("bit for bit on the same kind of GPU with the same cuBLAS, else to rounding")
         else:
             note(f"nothing left to do after step {self.step:,}: give more --epochs or --steps")
-
-    def _remove_leftovers(self):
-        """Remove the temporary files of runs that were killed while they wrote."""
-        for name in (CONFIG, HISTORY, LOSSES, GIF, CHECKPOINT, f"{SHEETS}/*.png"):
-            path = self.folder / name
-            for leftover in path.parent.glob(f".{path.name}.*.tmp"):
-                leftover.unlink()
 
     def _restore(self, checkpoint):
         run, here = checkpoint.run, self._data
@@ -202,76 +233,26 @@ class Run:
                 f"{run['step']} already; give more --epochs or --steps"
             )
         checkpoint.restore(self._stored, self.optimizers)
-        self.step = self._saved_step = run["step"]
-        path = self.folder / HISTORY
-        if path.exists():
-            History(path, list(History.read(path))[2:]).truncate(self.step)
-
-    def _real_batch(self):
-        epoch, batch = divmod(self.step, self.steps_per_epoch)
-        if self._order_epoch != epoch:
-            order = random.permutation(
-                len(self.dataset.images), seed=self.options.seed, where="shuffle", step=epoch
-            )
-            self._order, self._order_epoch = self.xp.asarray(order), epoch
-            self._order_on_host = order
-        chosen = self._order[batch * self.batch_size :][: self.batch_size]
-        on_host = self._order_on_host[batch * self.batch_size :][: self.batch_size]
-        real = self._scaled(self.feed.take(chosen, on_host))
-        if self.labels is None:
-            return real
-        classes = len(self.latent.classes)
-        return real, one_hot(self.labels[chosen], classes, dtype=self.options.dtype)
-
-    def real_images(self, chosen):
-        """Images of the data, (n, H, W, C) on the device, in the generator's range.
-
-        chosen: a slice.
-        """
-        return self._scaled(self.feed.take(chosen, chosen))
-
-    def _scaled(self, pixels):
-        """Pixels, uint8, in the generator's range."""
-        k = choose()[type(pixels)]
-        return k.from_pixels(pixels, *self.value_range, self.options.dtype)
-
-    def _checked_labels(self):
-        """The labels (N,) on the device, each a number of a class."""
-        labels, classes = self.dataset.labels, len(self.latent.classes)
-        if labels is None or labels.min() < 0 or labels.max() >= classes:
-            found = "none" if labels is None else f"{labels.min()} to {labels.max()}"
-            raise UserError(
-                f"--data {self.options.data}: wanted are labels 0 to {classes - 1}, found {found}"
-            )
-        return self.xp.asarray(labels)
+        self.step = self.saved_step = run["step"]
+        self._record.restore(self.step)
 
     def _read_losses(self):
-        """Fetch the values logged since the last time, check them and write them down."""
-        if not self._pending:
-            return
-        xp, pending = self.xp, self._pending
-        self._pending = {}
-        names = list(next(iter(pending.values())))
-        rows = [xp.stack([xp.asarray(row[name]) for name in names]) for row in pending.values()]
-        if self._history is None:
-            self._history = History(self.folder / HISTORY, names)
-            self._history.truncate(min(pending) - 1)
-        for step, row in zip(pending, to_host(xp.stack(rows))):
-            values = dict(zip(names, row))
-            if not np.isfinite(row).all():
-                self._fail_not_finite(step, values)
-            self._history.append(step, (step - 1) // self.steps_per_epoch + 1, values)
-        self._progress.update(step, values)
+        try:
+            row = self._record.read()
+        except NotFiniteError as error:
+            self._fail(error.step, error.values)
+        if row is not None:
+            self._progress.update(*row)
 
     def _save(self):
         """Write all that an epoch leaves; the checkpoint last."""
         self._read_losses()
         for array in state(self._stored, self.optimizers).values():
             if not bool(self.xp.isfinite(array).all()):
-                self._fail_not_finite(self.step, {})
-        self._save_samples(f"epoch_{self._epoch:03d}")
-        if self._history is not None:
-            loss_curve(self.folder / LOSSES, self._history.columns())
+                self._fail(self.step, {})
+        self._write_sheet(f"epoch_{self._epoch:03d}")
+        if self._record.history is not None:
+            loss_curve(self.folder / LOSSES, self._record.history.columns())
         run = {
             "name": self.options.name,
             "options": self._configuration,
@@ -281,44 +262,31 @@ class Run:
             "step": self.step,
         }
         save(self.folder / CHECKPOINT, self._stored, self.optimizers, run)
-        self._saved_step = self.step
+        self.saved_step = self.step
 
-    def _save_samples(self, name):
-        """A sheet of pictures of the same z every time; of each class one, where there are any."""
-        z = self.latent.draw(
-            SAMPLES, seed=self.options.seed, where="samples", dtype=self.options.dtype, xp=self.xp
+    def _write_sheet(self, name):
+        drawn = sheet(
+            self._stored["generator"], self.latent, seed=self.options.seed,
+            value_range=self.value_range, xp=self.xp,
         )
-        if self.latent.classes:
-            sheets = [
-                self._sheet(self.latent.labelled(z, self.xp.full(SAMPLES, k)), scale=1)
-                for k in range(len(self.latent.classes))
-            ]
-            sheet = pictures.grid(np.stack(sheets), gap=CLASS_GAP)
-        else:
-            sheet = self._sheet(z)
-        pictures.save_png(self.folder / SHEETS / f"{name}.png", sheet)
+        self._results.write_sheet(name, drawn)
 
-    def _sheet(self, z, scale=None):
-        """A contact sheet, uint8 (H, W, C); the generator runs in evaluation mode."""
-        images, _ = self._stored["generator"].forward(z, train=False)
-        return pictures.grid(pictures.to_uint8(to_host(images), self.value_range), scale=scale)
-
-    def _save_gif(self):
+    def _write_gif(self):
         # No more than this run's own: the folder may hold pictures of a run that went further.
         names = {e * self.steps_per_epoch: f"epoch_{e:03d}" for e in range(self._epoch + 1)}
         if every := self.options.sample_every:
             names = {s: f"step_{s:06d}" for s in range(every, self.step, every)} | names
-        paths = [self.folder / SHEETS / f"{names[step]}.png" for step in sorted(names)]
-        if sheets := [path for path in paths if path.exists()]:
-            pictures.save_gif(self.folder / GIF, sheets)
+        self._results.write_gif([names[step] for step in sorted(names)])
 
     @property
     def _epoch(self):
         """The epoch of the last step, from 1; 0 before the first step."""
         return math.ceil(self.step / self.steps_per_epoch)
 
+    # The ends of a run.
+
     def _finish(self):
-        self._save_gif()
+        self._write_gif()
         self._progress.close()
         checkpoint = self.folder / CHECKPOINT
         sample = ["python", "-m", "minigan", "sample", checkpoint, "--out", "more.png"]
@@ -327,49 +295,46 @@ class Run:
         print(f"done: {self.folder / GIF}, {LOSSES}, {HISTORY}; more pictures: "
               f"{command_line(sample)}")
 
-    def _interrupted(self, signal_number):
+    def _stop(self, signal_number):
+        """Save and end the program, as a signal asked for."""
         self._save()
-        self._save_gif()
+        self._write_gif()
         self._progress.close()
         print(f"stopped after step {self.step:,}, saved; go on with: {self.options.command}")
         raise SystemExit(128 + signal_number)
 
-    def _fail_not_finite(self, step, values):
-        if self._history is not None:
-            self._history.flush()
+    def _leave(self):
+        """Save what is done, unless it is half a step; raises nothing, which nobody could catch."""
+        if not self._settle():
+            return
+        if self._within is not None:
+            self._within.undo()
+        if self.step == self.saved_step:
+            return
+        with contextlib.suppress(MemoryError):  # that may be why the loop was left
+            try:
+                with self._failing_in_a_line():
+                    self._save()
+                    self._write_gif()
+            except (UserError, RunFailed) as error:
+                line = f"not saved: {error}"
+            else:
+                line = (f"left after step {self.step:,}, saved; "
+                        f"go on with: {self.options.command}")
+            self._progress.close()
+            print(line, file=sys.stderr)
+
+    def _fail(self, step, values):
+        self._record.flush()
         self._progress.close()
-        losses = [f"{name} is {value}" for name, value in values.items() if not np.isfinite(value)]
-        where = next((name for name, array in self._tensors() if not self.xp.isfinite(array).all()),
-                     None)
-        raise RunFailed(
-            f"step {step}: {', '.join(losses) or 'the result is not finite'}; "
-            + (f"first tensor that is not finite: {where}" if where else "all tensors are finite")
-            + f"; {self._last_good()}; a lower learning rate may help"
-        )
-
-    def _tensors(self):
-        """Yields (name, array) of everything that training writes, the finest names first."""
-        for name, network in self.networks.items():
-            for tensor, param, grad in network.named_tensors():
-                yield f"{name} {tensor} (parameter)", param
-                yield f"{name} {tensor} (gradient)", grad
-        yield from state(self.networks, self.optimizers).items()
-
-    def _last_good(self):
-        if self._saved_step is None:
-            return "no checkpoint was written yet"
-        return f"the last good checkpoint is that of step {self._saved_step}"
+        raise failures.not_finite(self, step, values)
 
     def _out_of_memory(self):
-        """What to do after a MemoryError, which has ended the run."""
         self._progress.close()
-        batch = shortage.batch_that_fits(self.networks, self.latent, self.batch_size, self.xp)
-        fits = f"--batch-size {batch} would fit" if batch else "not even one image at a time fits"
-        go_on = f"; go on with: {self.options.command}" if self._saved_step else ""
-        return f"{fits}; {self._last_good()}{go_on}"
+        return failures.out_of_memory(self)
 
     @contextlib.contextmanager
-    def _saving_errors(self):
+    def _failing_in_a_line(self):
         """Turn a failure to write (disk full, folder gone) into one line."""
         try:
             yield
@@ -379,48 +344,4 @@ class Run:
             if self._progress is not None:
                 with contextlib.suppress(OSError):  # it may be what cannot be written
                     self._progress.close()
-            go_on = "" if self._saved_step is None else f"; go on with: {self.options.command}"
-            raise UserError(
-                f"cannot write {error.filename or self.folder}: {error.strerror or error}; "
-                f"{self._last_good()}{go_on}"
-            ) from error
-
-
-class _Interrupts:
-    """Ctrl-C and termination become a note that is read between two steps.
-
-    An exception in the middle of a step would leave half of it behind.  A second
-    Ctrl-C does interrupt at once, and saves nothing.
-    """
-
-    def __init__(self):
-        self.signal = None
-
-    def __enter__(self):
-        self._before = {}
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._notice)
-        return self
-
-    def __exit__(self, *_):
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _notice(self, number, _frame):
-        if self.signal is not None:
-            raise KeyboardInterrupt
-        self.signal = number
-
-
-def _fingerprint(dataset, labels):
-    """What tells one set of pictures (and labels) from another, as JSON-ready data."""
-    crc32 = zlib.crc32(np.ascontiguousarray(dataset.images))
-    if labels:
-        crc32 = zlib.crc32(np.ascontiguousarray(dataset.labels), crc32)
-    return {
-        "name": dataset.name,
-        "count": len(dataset.images),
-        "shape": list(dataset.images.shape[1:]),
-        "crc32": crc32,
-    }
+            raise failures.cannot_write(self, error) from error

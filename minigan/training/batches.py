@@ -1,0 +1,85 @@
+"""The batches of a run: which images, in which order, in the generator's range."""
+
+import zlib
+
+import numpy as np
+
+from .. import random
+from ..condition import one_hot
+from ..errors import UserError
+from ..kernels import choose
+from .feed import Feed
+
+
+class Batches:
+    """Batches of a dataset, a function of (seed, step): nothing of them need be saved.
+
+    dataset: images uint8 (N, H, W, C), and labels (N,) where there are classes.  size: images a
+    batch.  classes: how many kinds of labels to hand out as codes; 0 for images alone.
+    value_range: what 0 and 255 become.  xp: the array module of the run.
+
+    Every epoch has a new random order.  What its last whole batch leaves over comes at another
+    place in the next.  Raises UserError for a batch larger than the data, and for labels that
+    are not those of the classes.
+    """
+
+    def __init__(self, dataset, size, *, seed, classes, value_range, dtype, xp):
+        count = len(dataset.images)
+        if size > count:
+            raise UserError(f"--batch-size {size} is above the {count} images there are")
+        self.dataset, self.size, self.seed, self.classes = dataset, size, seed, classes
+        self.value_range, self.dtype, self.xp = value_range, dtype, xp
+        self.per_epoch = count // size
+        self.feed = Feed(dataset.images, xp)
+        self.labels = self._checked_labels() if classes else None
+        self._order_epoch = None  # the epoch whose shuffle is at hand
+
+    def at(self, step):
+        """The batch of the step after so many: images (size, H, W, C) on the device.
+
+        Where there are classes, (images, codes), the second one-hot (size, classes).
+        """
+        epoch, batch = divmod(step, self.per_epoch)
+        if self._order_epoch != epoch:
+            order = random.permutation(
+                len(self.dataset.images), seed=self.seed, where="shuffle", step=epoch
+            )
+            self._order, self._order_epoch = self.xp.asarray(order), epoch
+            self._order_on_host = order
+        chosen = self._order[batch * self.size :][: self.size]
+        on_host = self._order_on_host[batch * self.size :][: self.size]
+        real = self._scaled(self.feed.take(chosen, on_host))
+        if self.labels is None:
+            return real
+        return real, one_hot(self.labels[chosen], self.classes, dtype=self.dtype)
+
+    def images(self, chosen):
+        """Images of the data in their own order, (n, H, W, C) on the device; chosen: a slice."""
+        return self._scaled(self.feed.take(chosen, chosen))
+
+    def fingerprint(self):
+        """What tells these pictures (and labels) from others, as JSON-ready data."""
+        crc32 = zlib.crc32(np.ascontiguousarray(self.dataset.images))
+        if self.classes:
+            crc32 = zlib.crc32(np.ascontiguousarray(self.dataset.labels), crc32)
+        return {
+            "name": self.dataset.name,
+            "count": len(self.dataset.images),
+            "shape": list(self.dataset.images.shape[1:]),
+            "crc32": crc32,
+        }
+
+    def _scaled(self, pixels):
+        """Pixels, uint8, in the generator's range."""
+        return choose()[type(pixels)].from_pixels(pixels, *self.value_range, self.dtype)
+
+    def _checked_labels(self):
+        """The labels (N,) on the device, each a number of a class."""
+        labels = self.dataset.labels
+        if labels is None or labels.min() < 0 or labels.max() >= self.classes:
+            found = "none" if labels is None else f"{labels.min()} to {labels.max()}"
+            raise UserError(
+                f"data {self.dataset.name}: wanted are labels 0 to {self.classes - 1}, "
+                f"found {found}"
+            )
+        return self.xp.asarray(labels)

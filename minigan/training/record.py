@@ -1,0 +1,67 @@
+"""What a run measures: kept where it was computed, read now and then, checked and written down."""
+
+import numpy as np
+
+from ..arrays import to_host
+from .history import History
+
+
+class NotFiniteError(ArithmeticError):
+    """A value that was logged is NaN or infinite.  step: of which it is; values: all of them."""
+
+    def __init__(self, step, values):
+        super().__init__(f"step {step}")
+        self.step, self.values = step, values
+
+
+class Record:
+    """The values that a training step logs, on their way into history.csv.
+
+    path: of the history.  steps_per_epoch: an integer.  xp: the array module of the run.
+    history: the `History`, opened with the first values, which name its columns; None before.
+    """
+
+    def __init__(self, path, steps_per_epoch, xp):
+        self.path, self.steps_per_epoch, self.xp = path, steps_per_epoch, xp
+        self.history = None
+        self._pending = {}  # step -> what `log` was given, and nobody has read yet
+
+    def log(self, step, values):
+        """Record values of a step: numbers, or 0-d arrays on the device."""
+        self._pending.setdefault(step, {}).update(values)
+
+    def has(self, step):
+        """Whether something of this step waits to be read."""
+        return step in self._pending
+
+    def restore(self, step):
+        """Cut the history that is there back to this step."""
+        if self.path.exists():
+            History(self.path, list(History.read(self.path))[2:]).truncate(step)
+
+    def read(self):
+        """Fetch what was logged since the last time, and write it down.
+
+        Returns (step, values) of the last step, or None where there was nothing.  Raises
+        NotFiniteError.
+        """
+        if not self._pending:
+            return None
+        xp, pending = self.xp, self._pending
+        self._pending = {}
+        names = list(next(iter(pending.values())))
+        rows = [xp.stack([xp.asarray(row[name]) for name in names]) for row in pending.values()]
+        if self.history is None:
+            self.history = History(self.path, names)
+            self.history.truncate(min(pending) - 1)
+        for step, row in zip(pending, to_host(xp.stack(rows))):
+            values = dict(zip(names, row))
+            if not np.isfinite(row).all():
+                raise NotFiniteError(step, values)
+            self.history.append(step, (step - 1) // self.steps_per_epoch + 1, values)
+        return step, values
+
+    def flush(self):
+        """Write what has been read but is not yet in the file."""
+        if self.history is not None:
+            self.history.flush()
