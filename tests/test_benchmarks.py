@@ -103,3 +103,19 @@ class TestAProcessThatDies:
             script("bench").Worker("steps_minigan", "m0", (4,), warm_up=1)
         with pytest.raises(SystemExit, match="the process of nobody False died"):
             script("bench_gpu").Worker("nobody", False)
+
+
+class TestTheCheckOfAGPU:
+    PARTS = ("pointwise", "normalisation", "products", "convolutions")
+
+    def test_all_is_as_the_plain_formulas_say(self, gpu, script, capsys):
+        assert script("gpu_smoke").main(["--small", *self.PARTS]) == 0, capsys.readouterr().out
+
+    def test_a_wrong_kernel_is_named(self, gpu, script, monkeypatch, capsys):
+        smoke = script("gpu_smoke")
+        right = smoke.gpu.tanh_backward
+        monkeypatch.setattr(smoke.gpu, "tanh_backward", lambda dy, y: right(dy, y) * 1.00001)
+        monkeypatch.setattr(smoke.gpu, "normalize", lambda *arrays: 1 / 0)
+        assert smoke.main(["--small", *self.PARTS[:2]]) == 1
+        last = capsys.readouterr().out.splitlines()[-1]
+        assert last == "FAILED: tanh_backward float32, tanh_backward float64, normalisation"
