@@ -102,6 +102,10 @@ class ndarray:
     def transpose(self, *axes):
         return ndarray(self._memory.transpose(*axes))
 
+    def repeat(self, repeats, axis=None):
+        launches.append("repeat")
+        return ndarray(self._memory.repeat(repeats, axis=axis))
+
     def swapaxes(self, axis1, axis2):
         return ndarray(self._memory.swapaxes(axis1, axis2))
 
