@@ -13,7 +13,9 @@ import ctypes
 import os
 from functools import cache
 
-from ...arrays import get_array_module
+import numpy as np
+
+from ...arrays import module_of
 
 WORKSPACE_BYTES = 2**25  # what NVIDIA recommends for its largest GPUs
 TF32_MATH = 3  # CUBLAS_TF32_TENSOR_OP_MATH
@@ -29,18 +31,20 @@ def matmul(a, b, out=None, add=False):
 
     a (..., M, K), b (..., K, N), out (..., M, N) in rows: matrices, or stacks of as many.
     """
+    multiplier = _multiplier(type(a), a.data.device_id)
     if out is None:
-        out = get_array_module(a).empty((*a.shape[:-1], b.shape[-1]), a.dtype)
+        out = multiplier.xp.empty((*a.shape[:-1], b.shape[-1]), a.dtype)
     if a.size and b.size:
-        _cublas(get_array_module(out), out.data.device_id).multiply(a, b, out, add)
+        multiplier.multiply(a, b, out, add)
     elif not add:
         out.fill(0)
     return out
 
 
 @cache
-def _cublas(xp, device):
-    """What multiplies on a device, made at its first product."""
+def _multiplier(kind, device):
+    """What multiplies arrays of a type on a device, made at their first product."""
+    xp = module_of(kind)
     library = _library(xp)
     return _CuPy(xp) if library is None else _Cublas(xp, library)
 
@@ -59,13 +63,13 @@ class _CuPy:
     """CuPy's products."""
 
     def __init__(self, xp):
-        self.matmul = xp.matmul
+        self.xp = xp
 
     def multiply(self, a, b, out, add):
         if add:
-            out += self.matmul(a, b)
+            out += self.xp.matmul(a, b)
         else:
-            self.matmul(a, b, out=out)
+            self.xp.matmul(a, b, out=out)
 
 
 class _Cublas:
@@ -77,7 +81,7 @@ class _Cublas:
         self.call("cublasCreate_v2", ctypes.byref(self.handle))
         if int(os.environ.get("CUPY_TF32", 0)):
             self.call("cublasSetMathMode", self.handle, TF32_MATH)
-        self.gemm = {dtype: self.functions(dtype) for dtype in _LETTER}
+        self.gemm = {np.dtype(name): self.functions(name) for name in _LETTER}
 
     def functions(self, dtype):
         """The products of a dtype, {number of axes: function}, and addresses of 0 and 1."""
@@ -95,15 +99,16 @@ class _Cublas:
         stream = self.xp.cuda.get_current_stream().ptr
         if stream != self.stream:
             self.use(stream)
+        dtype, shape = out.dtype, out.shape
         a, a_operation, a_operand = self.operand(a)
         b, b_operation, b_operand = self.operand(b)
-        out_there, transposed, out_operand = self.operand(out)
-        if out_there is not out or transposed or not a.dtype == b.dtype == out.dtype:
-            raise ValueError(f"cannot write {a.dtype} @ {b.dtype} to {out.dtype}, or not in rows")
-        functions, (zero, one) = self.gemm[out.dtype.name]
-        status = functions[out.ndim](
-            self.handle, b_operation, a_operation, out.shape[-1], out.shape[-2], a.shape[-1],
-            one, *b_operand, *a_operand, one if add else zero, *out_operand, *out.shape[:-2],
+        itself, in_columns, out_operand = self.operand(out)
+        if itself is not out or in_columns or not a.dtype == b.dtype == dtype:
+            raise ValueError(f"cannot write {a.dtype} @ {b.dtype} to {dtype}, or not in rows")
+        functions, (zero, one) = self.gemm[dtype]
+        status = functions[len(shape)](
+            self.handle, b_operation, a_operation, shape[-1], shape[-2], a.shape[-1],
+            one, *b_operand, *a_operand, one if add else zero, *out_operand, *shape[:-2],
         )  # fmt: skip
         if status:
             raise RuntimeError(f"cuBLAS fails with status {status} for {a.shape} @ {b.shape}")
