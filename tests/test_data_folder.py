@@ -320,7 +320,7 @@ def test_many_broken_files_are_one_line(photos):
     (photos / "00\n.png").write_bytes(b"?")
     loaded, lines = load(photos)
     assert len(loaded) == 1 and len(lines) == 2
-    assert r": 0.png (empty), '00\n.png' (not a picture), 1.png (empty), " in lines[1]
+    assert r": 0.png (empty), 00\n.png (not a picture), 1.png (empty), " in lines[1]
     assert lines[1].endswith("3.png (empty) and 5 more") and "\n" not in lines[1]
 
 

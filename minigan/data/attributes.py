@@ -11,13 +11,13 @@ missing on one side can move a label to another picture.
 """
 
 import csv
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import UserError
+from .status import say
 
 FIRST_COLUMN = "image_id"
 VALUES = {"1": 1, "-1": -1}
@@ -35,7 +35,7 @@ def label(dataset, attribute=None, *, table=None, notify=None):
     not of CelebA's form or has values other than 1 and -1 in that column, for an attribute that
     there is not, and where no picture, or only one of the two labels, is left.
     """
-    notify = notify or _print
+    notify = notify or say
     if table is None:
         name = _choose(attribute, list(dataset.attributes), f"data {dataset.name}")
     else:
@@ -128,7 +128,3 @@ def _match(dataset, name, rows, table, notify):
     images = dataset.images if len(chosen) == len(dataset) else dataset.images[chosen]
     return replace(dataset, images=images, files=tuple(row_of.values()),
                    attributes={name: np.array(values, np.int64)})
-
-
-def _print(line):
-    print(line, file=sys.stderr)
