@@ -63,7 +63,8 @@ def load(name="auto", *, auto="mnist", size=None, channels=None, fit="crop", cla
     check_form(size, channels, fit)
     notify = notify or say
 
-    drawn = dict(split=split, seed=seed, size=size, channels=channels, limit=limit)
+    drawn = dict(split=split, seed=seed, size=size, channels=channels, limit=limit,
+                 notify=notify)
     found = dict(split=split, classes=classes, notify=notify, download=download)
 
     if name == "auto" and auto == "digits":

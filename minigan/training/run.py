@@ -23,7 +23,7 @@ from ..arrays import array_module, resolve_device
 from ..average import MovingAverage
 from ..errors import RunFailed, UserError, printable
 from ..version import __version__
-from . import failures, shortage
+from . import failures, health, shortage
 from .batches import Batches
 from .checkpoint import TRAINED, Checkpoint, save, state
 from .interrupts import NO_READER, Interrupts
@@ -35,7 +35,7 @@ from .progress import Progress
 from .record import NotFiniteError, Record
 from .results import CHECKPOINT, GIF, HISTORY, LOSSES, Results
 from .resume import check_data, check_same
-from .sheet import sheet
+from .sheet import draw, sheet
 from .within import Within
 
 READ_EVERY = 50  # steps between two readings of the losses from a GPU: each one waits for it
@@ -244,12 +244,15 @@ class Run:
     def _save(self):
         """Write all that an epoch leaves; the checkpoint last."""
         self._read_losses()
-        for array in state(self._stored, self.optimizers).values():
+        arrays = state(self._stored, self.optimizers)
+        for array in arrays.values():
             if not bool(self.xp.isfinite(array).all()):
                 self._fail(self.step, {})
-        self._write_sheet(f"epoch_{self._epoch:03d}")
+        images = self._write_sheet(f"epoch_{self._epoch:03d}")
         if self._record.history is not None:
-            loss_curve(self.folder / LOSSES, self._record.history.columns())
+            columns = self._record.history.columns()
+            loss_curve(self.folder / LOSSES, columns)
+            self._warn(columns, images, arrays)
         run = {
             "name": self.options.name,
             "options": self._configuration,
@@ -261,12 +264,23 @@ class Run:
         save(self.folder / CHECKPOINT, self._stored, self.optimizers, run, self._record.content())
         self.saved_step = self.step
 
-    def _write_sheet(self, name):
-        drawn = sheet(
-            self._stored["generator"], self.latent, seed=self.options.seed,
-            value_range=self.value_range, xp=self.xp,
+    def _warn(self, columns, images, arrays):
+        """Say what has gone wrong in this epoch, if anything has."""
+        rows = columns["epoch"] == self._epoch
+        line = health.warning(
+            {name: values[rows] for name, values in columns.items()},
+            self.networks["generator"], images, self.value_range, arrays,
         )
-        self._results.write_sheet(name, drawn)
+        if line:
+            self._progress.note(f"epoch {self._epoch}: {line}")
+
+    def _write_sheet(self, name):
+        """Write the sheet of this moment; the images on it, (kinds, N, H, W, C)."""
+        images = draw(
+            self._stored["generator"], self.latent, seed=self.options.seed, xp=self.xp
+        )
+        self._results.write_sheet(name, sheet(images, self.value_range))
+        return images
 
     def _write_gif(self):
         # No more than this run's own: the folder may hold pictures of a run that went further.
