@@ -61,4 +61,4 @@ def test_d_has_won_where_both_say_so(real, fake, won):
     assert (line is not None and line.startswith("D has won")) == won
     # Critics report other figures, and the beginning of a run none.
     assert health.warning({"c_loss": np.ones(9)}, G, images, (0, 1), {}) is None
-    assert health.warning({"d_real": np.ones(0), "d_fake": np.ones(0)}, G, images, (0, 1), {}) is None
+    assert health.warning({"d_real": [], "d_fake": []}, G, images, (0, 1), {}) is None
