@@ -103,7 +103,7 @@ def test_gpu_without_cupy(refused, pictures, tmp_path, monkeypatch):
             message="CuPy is not installed; pip install 'minigan[gpu]'")
 
 
-def test_auto_without_cupy_takes_the_cpu(gan, pictures, tmp_path, monkeypatch):
+def test_auto_without_cupy_takes_the_cpu(stand_in, gan, pictures, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
     assert run(gan.main, *words(pictures, tmp_path / "out", "--device", "auto")) == 0
 
@@ -283,6 +283,7 @@ def test_a_disk_that_is_full_from_any_write_on(gan, pictures, tmp_path, capsys, 
     assert writes == 9  # config, sheet, checkpoint; history twice, sheet, losses, checkpoint; GIF
 
 
+@pytest.mark.host
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on the size of files")
 def test_a_disk_that_is_full_in_the_middle_of_a_checkpoint(gan, pictures, tmp_path, begun, whole):
     import resource
