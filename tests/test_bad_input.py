@@ -8,7 +8,6 @@ import gzip
 import itertools
 import os
 import shutil
-import signal
 import stat
 import struct
 import subprocess
@@ -351,8 +350,6 @@ def test_a_learning_rate_that_is_too_high(gan, pictures, tmp_path, capsys):
         opt_g.lr = opt_d.lr = 1e38
 
     at_step(gan, 7, speed)
-    handler = signal.getsignal(signal.SIGINT)
     assert run(gan.main, *words(pictures, tmp_path / "out")) == 1
     line = capsys.readouterr().err.splitlines()[-1]
     assert line.startswith("program: step 7: ") and " is nan; first tensor that is not" in line
-    assert signal.getsignal(signal.SIGINT) is handler
