@@ -160,8 +160,9 @@ class TestBatchNorm:
 
     def test_sums_do_not_depend_on_the_number_of_runs(self, gpu, monkeypatch):
         x = RNG.standard_normal((1000, 3))
-        for runs in (1, 7, 999):
+        for runs, rows in ((1, 1), (7, 1), (999, 1), (999, 20), (999, 1001)):
             monkeypatch.setattr(gpu_pointwise, "MOST_RUNS", runs)
+            monkeypatch.setattr(gpu_pointwise, "LEAST_ROWS", rows)
             close(gpu_pointwise.column_sum(gpu.asarray(x)), x.sum(axis=0), 1e-12)
 
 

@@ -66,16 +66,21 @@ class Geometry:
 
 def remembered(function):
     """The function, whose answers are kept: a training step asks for the same ones over and over."""
-    kept = lru_cache(maxsize=4096, typed=True)(function)
+    kept = lru_cache(maxsize=4096)(function)
 
     @wraps(function)
     def run(*arguments, **named):
-        try:
-            return kept(*arguments, **named)
-        except TypeError:  # a list, say, cannot be looked up
-            return function(*arguments, **named)
+        # (8.0, 8.0) is wrong, but would be found in (8, 8)'s place; a list is found nowhere.
+        found = kept if _is_plain(arguments) else function
+        return found(*arguments, **named)
 
     return run
+
+
+def _is_plain(value):
+    """Is it made of ints, strings and tuples alone?"""
+    kind = type(value)
+    return kind is int or kind is str or kind is tuple and all(map(_is_plain, value))
 
 
 @remembered
