@@ -71,7 +71,7 @@ def remembered(function):
     @wraps(function)
     def run(*arguments, **named):
         # (8.0, 8.0) is wrong, but would be found in (8, 8)'s place; a list is found nowhere.
-        found = kept if _is_plain(arguments) else function
+        found = kept if _is_plain(arguments) and not named else function
         return found(*arguments, **named)
 
     return run

@@ -61,6 +61,28 @@ def conv_dw(x, dy, geometry):
     return dw
 
 
+def conv_y_dw(x, dy, w, geometry):
+    """(conv, conv_dw) of x (N, H, W, C), dy (N, oh, ow, K), w (kh, kw, C, K).
+
+    The windows are made once.
+    """
+    if geometry.is_dense or geometry.is_pointwise:
+        return conv(x, w, geometry), conv_dw(x, dy, geometry)
+    xp = get_array_module(x)
+    x = xp.ascontiguousarray(x)
+    y, dw = xp.empty((len(x), *geometry.output, w.shape[3]), x.dtype), xp.empty(w.shape, x.dtype)
+    for i, x_part, dy_part, y_part in in_chunks(_chunks(x, geometry), x, dy, y):
+        windows = _windows(xp, x_part, geometry)
+        matmul(windows, rows(w), out=rows(y_part))
+        matmul(windows.T, rows(dy_part), out=rows(dw), add=i > 0)
+    return y, dw
+
+
+def conv_dx_dw(x, dy, w, geometry):
+    """(conv_dx, conv_dw) of x (N, H, W, C), dy (N, oh, ow, K), w (kh, kw, C, K)."""
+    return conv_dx(dy, w, geometry), conv_dw(x, dy, geometry)
+
+
 def _chunks(x, geometry):
     """Ranges of the images x (N, H, W, C) whose windows, or pixels, fit in a chunk.
 

@@ -59,6 +59,28 @@ def conv_dw(x, dy, geometry):
     return plan.filters_adjoint(u)
 
 
+def conv_y_dw(x, dy, w, geometry):
+    """(conv, conv_dw) of x (N, H, W, C), dy (N, oh, ow, K), w (4, 4, C, K): V is made once."""
+    plan = _plan(get_array_module(x), geometry, *w.shape[2:], x.dtype)
+    y, u, du = plan.empty_y(len(x)), plan.filters(w), plan.empty_u()
+    for i, x_part, dy_part, y_part in in_chunks(plan.chunks(len(x)), x, dy, y):
+        v = plan.data(x_part)
+        plan.outputs(matmul(v, u), y_part)
+        matmul(v.swapaxes(1, 2), plan.outputs_adjoint(dy_part), du, add=i > 0)
+    return y, plan.filters_adjoint(du)
+
+
+def conv_dx_dw(x, dy, w, geometry):
+    """(conv_dx, conv_dw) of x (N, H, W, C), dy (N, oh, ow, K), w (4, 4, C, K): M is made once."""
+    plan = _plan(get_array_module(x), geometry, *w.shape[2:], x.dtype)
+    dx, u, du = plan.empty_x(len(x)), plan.filters(w).swapaxes(1, 2), plan.empty_u()
+    for i, x_part, dy_part, dx_part in in_chunks(plan.chunks(len(x)), x, dy, dx):
+        m = plan.outputs_adjoint(dy_part)
+        plan.data_adjoint(matmul(m, u), dx_part)
+        matmul(plan.data(x_part).swapaxes(1, 2), m, du, add=i > 0)
+    return dx, plan.filters_adjoint(du)
+
+
 class _Plan:
     """The sizes of a convolution, its arrays and its transforms: T x S tiles an image."""
 
