@@ -9,6 +9,7 @@ a TypeError, and numbers take the declared type.
 import atexit
 import ctypes
 import functools
+import hashlib
 import os
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 COMPILER = shutil.which(os.environ.get("CXX", "c++")) or shutil.which("g++")
+FOLDER = "MINIGAN_TEST_KERNELS"
 NO_COMPILER = "no C++ compiler (c++, g++ or $CXX) to run the GPU's kernels on the CPU"
 
 FRAME = """
@@ -156,22 +158,25 @@ def nobody_has_written(shape, dtype):
 def compiled(source):
     """The function `run` of C++ source."""
     assert COMPILER, NO_COMPILER
-    stem = folder() / f"kernel{len(list(folder().iterdir()))}"
-    stem.with_suffix(".cpp").write_text(source)
-    subprocess.run(
-        [COMPILER, "-O1", "-shared", "-fPIC", "-ffp-contract=off", "-Wall", "-Werror",
-         "-Wno-unused-variable", "-o", stem.with_suffix(".so"), stem.with_suffix(".cpp")],
-        check=True,
-    )  # fmt: skip
-    run = ctypes.CDLL(str(stem.with_suffix(".so"))).run
+    library = folder() / f"{hashlib.sha256(source.encode()).hexdigest()}.so"
+    if not library.exists():
+        begun = library.with_suffix(f".{os.getpid()}")
+        subprocess.run(
+            [COMPILER, "-x", "c++", "-O1", "-shared", "-fPIC", "-ffp-contract=off", "-Wall",
+             "-Werror", "-Wno-unused-variable", "-o", begun, "-"],
+            input=source, text=True, check=True,
+        )  # fmt: skip
+        begun.rename(library)
+    run = ctypes.CDLL(str(library)).run
     pointers, sizes = ctypes.POINTER(ctypes.c_void_p), ctypes.POINTER(ctypes.c_ssize_t)
     run.argtypes = ctypes.c_ssize_t, pointers, sizes
     run.restype = ctypes.c_bool
     return run
 
 
-@functools.cache
 def folder():
-    path = tempfile.mkdtemp(prefix="minigan-kernels-")
-    atexit.register(shutil.rmtree, path, ignore_errors=True)
-    return Path(path)
+    """Where the compiled kernels are while the tests run: one for all the processes of a run."""
+    if FOLDER not in os.environ:
+        os.environ[FOLDER] = tempfile.mkdtemp(prefix="minigan-kernels-")
+        atexit.register(shutil.rmtree, os.environ[FOLDER], ignore_errors=True)
+    return Path(os.environ[FOLDER])

@@ -27,6 +27,7 @@ def narrow_steps(script, monkeypatch):
     return module
 
 
+@pytest.mark.host
 @pytest.mark.parametrize("name", [f"m{number}" for number in range(1, 9)])
 def test_flops_are_those_of_the_products_of_a_step(narrow_steps, name, monkeypatch):
     """Each pass of a layer with weights is one product for y, for dx and for dW."""
