@@ -20,7 +20,7 @@ from .resume import bring_in
 
 LARGEST = 2**53  # of whole numbers: further, a float cannot tell them apart
 SMALLEST = 2.0**-126  # normal number of float32
-LONGEST = 1000  # characters of a message, which repeats what was typed
+LONGEST = 1000  # characters of a name, and of a message that repeats what was typed
 
 
 class Parser(argparse.ArgumentParser):
@@ -29,7 +29,7 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(self, args=None, namespace=None):
         try:
             return super().parse_known_args(args, namespace)
-        except (IndexError, ValueError):  # argparse itself stumbles over "--lr=--"
+        except (IndexError, TypeError, ValueError):  # argparse itself stumbles over "--lr=--"
             words = sys.argv[1:] if args is None else args
             self.error(f"an option without its value: {command_line(words)}")
 
@@ -139,8 +139,8 @@ def command_line(words):
 
 def path(text):
     """An argparse type: a word that can name a file."""
-    if not text or "\0" in text:
-        raise argparse.ArgumentTypeError(f"{text!r} is no name of a file or folder")
+    if not text or "\0" in text or len(text) > LONGEST:
+        raise argparse.ArgumentTypeError(f"{_short(text)} is no name of a file or folder")
     return text
 
 
