@@ -27,11 +27,16 @@ class Parser(argparse.ArgumentParser):
     """An ArgumentParser whose errors are one line."""
 
     def parse_known_args(self, args=None, namespace=None):
+        # argparse itself stumbles over "--lr=--", in one way or another, by its version.
         try:
-            return super().parse_known_args(args, namespace)
-        except (IndexError, TypeError, ValueError):  # argparse itself stumbles over "--lr=--"
+            found, rest = super().parse_known_args(args, namespace)
+        except (IndexError, TypeError, ValueError):
             words = sys.argv[1:] if args is None else args
             self.error(f"an option without its value: {command_line(words)}")
+        for action in self._actions:
+            if getattr(found, action.dest, None) == []:
+                self.error(f"argument {'/'.join(action.option_strings)}: expected a value")
+        return found, rest
 
     def error(self, message):
         line = printable(message)
