@@ -22,11 +22,12 @@ def test_a_run_that_learns_is_left_in_peace(gan, pictures, tmp_path, capsys):
 
 
 def test_a_learning_rate_of_one(gan, pictures, tmp_path, capsys):
-    assert run(gan.main, *words(pictures, tmp_path, "--epochs", 8, "--lr", 1)) in (0, 1)
+    far_too_high = ["--epochs", 30, "--lr", 1, "--b1", 0.9]
+    assert run(gan.main, *words(pictures, tmp_path, *far_too_high)) == 0
     lines = notes(capsys)
-    assert 1 <= len(lines) <= 8 and len(lines) == len({line.split(":")[0] for line in lines})
-    assert re.search(r"D has won: D\(x\) is (1|0\.99\d*), D\(G\(z\)\) [\d.e-]+|"
-                     r"differ by [\d.e-]+ of 255 grey levels", lines[-1])
+    assert len(lines) == len({line.split(":")[0] for line in lines})  # one an epoch
+    assert any(re.search(r"D has won: D\(x\) is (1|0\.99\d*), D\(G\(z\)\) [\d.e-]+", line)
+               for line in lines)
 
 
 @pytest.mark.parametrize("spoil, line", [

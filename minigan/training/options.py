@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..arrays import DEVICES, FLOAT_TYPES
 from ..errors import UserError, printable
+from . import shortage
 from .checkpoint import Checkpoint
 from .memory import refuse_what_does_not_fit, take_what_fits_elsewhere
 from .results import CHECKPOINT, check_unused
@@ -98,6 +99,7 @@ def parse(parser, argv=None):
     options = parser.parse_args(argv)
     if options.summary:
         return options
+    shortage.advice = shortage.before_the_run
     given = _given(parser, argv)
     if options.out is None:
         name = parser.get_default("name")
