@@ -11,11 +11,12 @@ from minigan.training import Run
 
 VALUES = [
     "--", "-", "", " ", "0", "-0", "1", "3", "-1", "0.5", "1.0", "0.9999999",
-    "0.99999999999999999", "1e-320", "1e-45", "5e-39", "1e30", "1e400", "-1e400", "nan", "inf", "-inf", "9" * 400,
-    "9" * 5000, "0x10", "1_0", "٣", "²", "½", "1e", "e1", "None", "True", "auto", "mnist", "digits",
-    "cpu", "float32", "float64", "squash", "horse", "~", "~nosuchuser", "~nosuchuser/x.csv", "..",
-    "/", "/dev/null", "/dev/zero", "/proc/self/mem", "/nowhere/at/all", "a" * 300, "b/" * 3000,
-    "new\nline", "tab\t", "\x1b[31mred", "\x00", "\udc80", "é", "名前", "%s%d%n", "{}", "$HOME", "*",
+    "0.99999999999999999", "1e-320", "1e-45", "5e-39", "1e30", "1e400", "-1e400", "nan", "inf",
+    "-inf", "9" * 400, "9" * 5000, "0x10", "1_0", "\u0663", "\xb2", "\xbd", "1e", "e1", "None",
+    "True", "auto", "mnist", "digits", "cpu", "float32", "float64", "squash", "horse", "~",
+    "~nosuchuser", "~nosuchuser/x.csv", "..", "/", "/dev/null", "/dev/zero", "/proc/self/mem",
+    "/nowhere/at/all", "a" * 300, "b/" * 3000, "new\nline", "tab\t", "\x1b[31mred", "\x00",
+    "\udc80", "é", "名前", "%s%d%n", "{}", "$HOME", "*",
 ]
 OPTIONS = {
     "mnist_gan": ["--lr", "--b1", "--original"],
@@ -67,7 +68,7 @@ def assert_one_line(code, captured, command):
 def test_of_an_example(script, own, capsys, tmp_path):
     module, chance = parity.example(script), random.Random(script)
     began = 0
-    for number in range(150):
+    for number in range(80):
         given = list(words(chance, COMMON + own * 3))
         if "--width" not in given:
             given += ["--width", "0.01"]
@@ -83,7 +84,7 @@ def test_of_an_example(script, own, capsys, tmp_path):
         finally:
             captured = capsys.readouterr()
         assert_one_line(code, captured, command)
-    assert began > 2
+    assert began > 0
 
 
 def test_of_the_tools(capsys, tmp_path):

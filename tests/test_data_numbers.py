@@ -40,7 +40,8 @@ def test_numbers_without_a_range_are_refused(kind):
 
 
 @pytest.mark.parametrize("images, value_range", [
-    (LEVELS / 255, (-0.5, 0.5)), (LEVELS / 255 + 1e-3, (0, 1)), (np.full((1, 2, 2, 1), np.nan), (0, 1)),
+    (LEVELS / 255, (-0.5, 0.5)), (LEVELS / 255 + 1e-3, (0, 1)),
+    (np.full((1, 2, 2, 1), np.nan), (0, 1)),
     (LEVELS / 255, (1, 0)), (LEVELS.astype(float), (0, 1)),
 ])
 def test_numbers_out_of_their_range_are_refused(images, value_range):

@@ -405,6 +405,8 @@ def test_save_refuses_half_a_step_and_to_work_outside_the_loop(
         data = Dataset(np.zeros((4, 2, 2, 1), np.uint8), None, "x", "nowhere")
         training.Run(options, data, networks, {}, latent=training.Latent(2)).save()
     assert run(leaving(gan, monkeypatch, body), *words(pictures, tmp_path / "out")) == 0
+    with pytest.raises(RuntimeError, match="body of the loop"):
+        Run.last.save()
 
 
 # The folder.
