@@ -37,7 +37,7 @@ def kill_and_resume(folder, pictures, kills, seed=0):
             return subprocess.Popen(command, env=environment(folder), stdout=file, stderr=file)
 
     def finish(process):
-        assert process.wait(PATIENCE) == 0, log.read_text()
+        assert process.wait(PATIENCE + epochs) == 0, log.read_text()
 
     begin = time.monotonic()
     process = start(*words(pictures, out, "--epochs", 10**6))

@@ -104,13 +104,13 @@ def parse(parser, argv=None):
     if options.out is None:
         name = parser.get_default("name")
         options.out = (options.resume and _last_saved(name)) or _free_folder(name)
-    if options.device == "cpu":
+    if on_cpu := options.device == "cpu":
         refuse_what_does_not_fit()
     if options.resume:
         bring_in(parser, Checkpoint(options.out / CHECKPOINT), options, given)
     else:
         check_unused(options.out)
-    if options.device != "cpu":
+    if on_cpu and options.device != "cpu":  # as the checkpoint said
         take_what_fits_elsewhere()
     if "epochs" in given and "steps" not in given:
         options.steps = None  # a number that nobody asked for now would hide that of epochs
