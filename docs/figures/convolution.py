@@ -27,8 +27,8 @@ def draw(n):
         figure.picture((left, top), red_blue([[value]], 4), 33)
         figure.text(left + 16, top + 16, f"{value:.0f}", align=0.5)
     figure.text(20, 256, "each column a window", PALE_INK, size=13)
-    panels = (("kernel 3:", "how often written", red_blue(n["written 3"][2:-2, 2:-2] - 1, 4)),
-              ("kernel 4:", "how often written", red_blue(n["written 4"][2:-2, 2:-2] - 1, 4)),
+    panels = (("kernel 3, stride 2:", "how often written", red_blue(n["written 3"][2:-2, 2:-2] - 1, 4)),
+              ("kernel 4, stride 2:", "how often written", red_blue(n["written 4"][2:-2, 2:-2] - 1, 4)),
               ("kernel 3:", "made, random taps", shades(n["made 3"][2:-2, 2:-2])),
               ("kernel 4:", "made, random taps", shades(n["made 4"][2:-2, 2:-2])),
               ("up-sampled, kernel 3:", "made, random taps", shades(n["made up"][2:-2, 2:-2])))
