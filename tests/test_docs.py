@@ -107,6 +107,11 @@ def test_a_figure_shows_what_its_script_computes(name, monkeypatch):
     monkeypatch.syspath_prepend(DOCS / "figures")
     script = importlib.import_module(name)
     path = DOCS / f"images/{name}.png"
+    assert path.stat().st_size < 60_000
+    assert any(f"images/{name}.png" in read(page) for page in PAGES), "no page shows it"
+    if hasattr(script, "TEST"):  # what it shows is too long, or another on each machine
+        script.draw(script.numbers(**script.TEST))
+        return
     with Image.open(path) as picture:
         drawn = json.loads(picture.text["numbers"])
     values = script.numbers()
@@ -115,8 +120,6 @@ def test_a_figure_shows_what_its_script_computes(name, monkeypatch):
     for key, (mean, spread) in drawn.items():
         np.testing.assert_allclose(today[key], (mean, spread), 0.02, 0.05 * spread, err_msg=key)
     script.draw(values)
-    assert path.stat().st_size < 60_000
-    assert any(f"images/{name}.png" in read(page) for page in PAGES), "no page shows it"
 
 
 # Formulas.  GitHub takes $`...`$ and ```math blocks as they are; in bare dollars a backslash in
