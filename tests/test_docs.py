@@ -91,6 +91,12 @@ def test_a_chapter_has_all_its_parts(number, chapter):
     assert f"({chapter}.md)" in read(DOCS / "index.md"), "an entry of the contents"
 
 
+def test_the_first_chapter_quotes_the_source():
+    quoted = [block for language, block in blocks(read(DOCS / "one_step.md")) if language == "py"]
+    source = read(ROOT / "examples/from_nothing.py")
+    assert len(quoted) == 4 and all(block in source for block in quoted)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page):
     for name, target in re.findall(r"\[([^\]]*)\]\(([^)#]+)\)", read(page)):
