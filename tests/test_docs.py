@@ -1,10 +1,9 @@
 """The documents show the code as it is."""
 
-import contextlib
 import importlib
-import io
 import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +13,9 @@ from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
+sys.path.insert(0, str(DOCS / "figures"))
+figure = importlib.import_module("figure")  # what the book's pictures are drawn with
+
 CHAPTERS = [
     "one_step", "three_parameters", "through_d", "losses", "batchnorm", "convolution",
     "gradient_penalty", "circles", "optimizers", "reading_a_run", "checking", "add_a_layer",
@@ -28,27 +30,8 @@ def read(path):
     return path.read_text(encoding="utf-8")
 
 
-def blocks(text):
-    """Yields (language, content) of the fenced blocks of a page."""
-    for match in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
-        yield match.groups()
-
-
-def python_blocks(path):
-    return [block for language, block in blocks(read(path)) if language == "python"]
-
-
-def runs(path):
-    """Run a page's python blocks in order; a text block behind one is what it prints."""
-    namespace = {"__name__": path.stem}
-    fenced = list(blocks(read(path)))
-    for (language, block), (following, expected) in zip(fenced, [*fenced[1:], ("", "")]):
-        if language != "python":
-            continue
-        printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
-            exec(compile(block, path.name, "exec"), namespace)
-        same_text(printed.getvalue(), expected if following == "text" else "")
+def python_blocks(name):
+    return [block for language, block in figure.blocks(name) if language == "python"]
 
 
 def same_text(printed, expected):
@@ -58,14 +41,15 @@ def same_text(printed, expected):
     np.testing.assert_allclose(ours, theirs, rtol=0.01, atol=2e-3, err_msg=printed)
 
 
-@pytest.mark.parametrize("begins", ["def train_step"])
-def test_the_readme_quotes_the_source(begins):
-    block = next(block for block in python_blocks(ROOT / "README.md") if block.startswith(begins))
-    assert block in read(ROOT / "examples/mnist_gan.py")
+def test_the_readme_quotes_the_source():
+    sources = "examples/mnist_gan.py", "examples/from_nothing.py", "minigan/kernels/plain.py", "minigan/layers.py"
+    code = "\n".join(read(ROOT / source) for source in sources)
+    for block in python_blocks("../README"):
+        assert not re.match(r"\s*(def|class) ", block) or block in code, block
 
 
 def test_the_readme_example_runs(tmp_path, monkeypatch, capsys):
-    block = next(b for b in python_blocks(ROOT / "README.md") if b.startswith("import minigan"))
+    block = next(b for b in python_blocks("../README") if b.startswith("import minigan"))
     monkeypatch.chdir(tmp_path)
     exec(compile(block, "README.md", "exec"), {})
     assert "100,609" in capsys.readouterr().out
@@ -73,8 +57,14 @@ def test_the_readme_example_runs(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize("page", [*CHAPTERS, "fast"])
 def test_the_code_blocks_of_a_page_run(page, monkeypatch):
+    """A text block behind a python block is what that prints."""
     monkeypatch.chdir(ROOT)
-    runs(DOCS / f"{page}.md")
+    _, prints = figure.run_page(page)
+    fenced = [*figure.blocks(page), ("", "")]
+    expected = [following[1] if following[0] == "text" else ""
+                for block, following in zip(fenced, fenced[1:]) if block[0] == "python"]
+    for printed, text in zip(prints, expected, strict=True):
+        same_text(printed, text)
 
 
 @pytest.mark.parametrize("number, chapter", [*enumerate(CHAPTERS, start=1)])
@@ -82,35 +72,36 @@ def test_a_chapter_has_all_its_parts(number, chapter):
     text = read(DOCS / f"{chapter}.md")
     assert text.startswith(f"# {number}. ")
     assert re.search(r"!\[[^\]]+\]\(images/\w+\.png\)", text), "a picture"
-    assert any(language == "math" for language, _ in blocks(text)), "a formula"
+    assert any(language == "math" for language, _ in figure.blocks(chapter)), "a formula"
     assert "\n## Check\n" in text and "\n## What runs\n" in text
     assert text.count("<details><summary>Answer</summary>") == 2, "two exercises"
-    for block in python_blocks(DOCS / f"{chapter}.md"):
+    for block in python_blocks(chapter):
         lines = [line for line in block.splitlines() if line.strip()]
         assert len(lines) <= MOST_LINES, block
     assert f"({chapter}.md)" in read(DOCS / "index.md"), "an entry of the contents"
 
 
 def test_the_first_chapter_quotes_the_source():
-    quoted = [block for language, block in blocks(read(DOCS / "one_step.md")) if language == "py"]
+    quoted = [block for language, block in figure.blocks("one_step") if language == "py"]
     source = read(ROOT / "examples/from_nothing.py")
     assert len(quoted) == 4 and all(block in source for block in quoted)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page):
-    for name, target in re.findall(r"\[([^\]]*)\]\(([^)#]+)\)", read(page)):
+    text = re.sub(r"^```.*?^```$", "", read(page), flags=re.DOTALL | re.MULTILINE)
+    for name, target in re.findall(r"\[([^\]]*)\]\(([^)#]+)\)", text):
         if "://" in target:
             continue
         assert (page.parent / target).exists(), target
         if target.endswith(".py") and re.fullmatch(r"`\w+(\.\w+)*`", name):  # what is defined there
             thing = name.strip("`").split(".")[-1]
-            assert re.search(rf"(def|class) {thing}\b|^{thing} =", read(page.parent / target), re.M), name
+            assert re.search(rf"(?m)(def|class) {thing}\b|^{thing} =", read(page.parent / target)), name
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_shows_what_its_script_computes(name, monkeypatch):
-    monkeypatch.syspath_prepend(DOCS / "figures")
+    monkeypatch.chdir(ROOT)
     script = importlib.import_module(name)
     path = DOCS / f"images/{name}.png"
     assert path.stat().st_size < 60_000
@@ -121,7 +112,7 @@ def test_a_figure_shows_what_its_script_computes(name, monkeypatch):
     with Image.open(path) as picture:
         drawn = json.loads(picture.text["numbers"])
     values = script.numbers()
-    today = sys.modules["figure"].digest(values)
+    today = figure.digest(values)
     assert today.keys() == drawn.keys()
     for key, (mean, spread) in drawn.items():
         np.testing.assert_allclose(today[key], (mean, spread), 0.02, 0.05 * spread, err_msg=key)
@@ -155,3 +146,13 @@ def test_the_navigation_is_the_reading_order():
     order = re.findall(r": (\w+)\.md$", read(ROOT / "mkdocs.yml"), re.MULTILINE)
     assert order[1 : 1 + len(CHAPTERS)] == CHAPTERS
     assert {f"{name}.md" for name in order} == {path.name for path in DOCS.glob("*.md")}
+
+
+def test_the_site_builds_strictly(tmp_path):
+    for package in ("mkdocs", "material", "latex2mathml"):
+        pytest.importorskip(package)
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", tmp_path / "site"]
+    subprocess.run(command, cwd=ROOT, check=True)
+    page = read(tmp_path / "site/three_parameters/index.html")
+    assert "<math" in page and "$`" not in page and "FORMULA" not in page
+    assert not re.search(r'(src|<link [^>]*href)="https?:', page), "the site needs no network"

@@ -12,6 +12,7 @@ A script has two functions: `numbers()`, a dict of arrays that the engine comput
 import json
 import re
 from contextlib import redirect_stdout
+from functools import cache
 from io import StringIO
 from pathlib import Path
 
@@ -157,14 +158,27 @@ def grey(images):
     return np.rint((np.clip(images, -1, 1) + 1) * 127.5).astype(np.uint8)
 
 
-def page(name):
-    """Run the python blocks of a page in order, silently; returns the names that they define."""
+def blocks(name):
+    """(language, content) of the fenced blocks of a page."""
     text = (DOCS / f"{name}.md").read_text(encoding="utf-8")
-    names = {"__name__": name}
-    with redirect_stdout(StringIO()):
-        for block in re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
-            exec(compile(block, name, "exec"), names)
-    return names
+    return re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+@cache
+def run_page(name):
+    """Run the python blocks of a page in order; returns the names they define, and all prints."""
+    names, prints = {"__name__": name}, []
+    for language, block in blocks(name):
+        if language == "python":
+            printed = StringIO()
+            with redirect_stdout(printed):
+                exec(compile(block, f"{name}.md", "exec"), names)
+            prints.append(printed.getvalue())
+    return names, prints
+
+
+def page(name):
+    return run_page(name)[0]
 
 
 def digest(numbers):
