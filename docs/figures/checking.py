@@ -5,6 +5,7 @@ from figure import BLUE, RED, Figure, publish
 
 import minigan as mg
 
+TEST = {}  # rounding, which it shows, is another on each machine: a test only draws
 H = 10.0 ** np.arange(-12, 0.01, 0.25)
 
 
