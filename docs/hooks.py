@@ -24,8 +24,10 @@ def on_files(files, config):
     pages = [file.content_string for file in files.documentation_pages()]
     for path in sorted({path for page in pages for _, path in LINK.findall(page)}):
         text = (ROOT / path).read_text(encoding="utf-8")
-        content = (f"---\nsearch:\n  exclude: true\nhide: [toc]\n---\n# {path}\n\n"
-                   f'~~~~~~{{ .python linenums="1" }}\n{text}~~~~~~\n')
+        content = (
+            f"---\nsearch:\n  exclude: true\nhide: [toc]\n---\n# {path}\n\n"
+            f'~~~~~~{{ .python linenums="1" }}\n{text}~~~~~~\n'
+        )
         files.append(File.generated(config, f"source/{path}.md", content=content))
     return files
 
@@ -39,7 +41,9 @@ def on_page_markdown(markdown, page, **_):
     def on_site(piece):
         display, inline = piece["display"], piece["inline"]
         if display or inline:
-            page.formulas.append(convert(display or inline, display="block" if display else "inline"))
+            page.formulas.append(
+                convert(display or inline, display="block" if display else "inline")
+            )
             mark = f"FORMULA{len(page.formulas) - 1}END"
             return f"\n{mark}\n" if display else mark
         link = LINK.fullmatch(piece[0])

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -41,11 +42,16 @@ def same_text(printed, expected):
     np.testing.assert_allclose(ours, theirs, rtol=0.01, atol=2e-3, err_msg=printed)
 
 
-def test_the_readme_quotes_the_source():
-    sources = "examples/mnist_gan.py", "examples/from_nothing.py", "minigan/kernels/plain.py", "minigan/layers.py"
-    code = "\n".join(read(ROOT / source) for source in sources)
-    for block in python_blocks("../README"):
-        assert not re.match(r"\s*(def|class) ", block) or block in code, block
+@pytest.mark.parametrize(
+    "source, begins",
+    [
+        ("examples/from_nothing.py", "def train_step"),
+        ("examples/mnist_gan.py", "    # D: real images up"),
+    ],
+)
+def test_the_readme_quotes_the_source(source, begins):
+    block = next(block for block in python_blocks("../README") if block.startswith(begins))
+    assert block in read(ROOT / source)
 
 
 def test_the_readme_example_runs(tmp_path, monkeypatch, capsys):
@@ -61,8 +67,11 @@ def test_the_code_blocks_of_a_page_run(page, monkeypatch):
     monkeypatch.chdir(ROOT)
     _, prints = figure.run_page(page)
     fenced = [*figure.blocks(page), ("", "")]
-    expected = [following[1] if following[0] == "text" else ""
-                for block, following in zip(fenced, fenced[1:]) if block[0] == "python"]
+    expected = [
+        following[1] if following[0] == "text" else ""
+        for block, following in pairwise(fenced)
+        if block[0] == "python"
+    ]
     for printed, text in zip(prints, expected, strict=True):
         same_text(printed, text)
 
@@ -96,7 +105,9 @@ def test_links_lead_somewhere(page):
         assert (page.parent / target).exists(), target
         if target.endswith(".py") and re.fullmatch(r"`\w+(\.\w+)*`", name):  # what is defined there
             thing = name.strip("`").split(".")[-1]
-            assert re.search(rf"(?m)(def|class) {thing}\b|^{thing} =", read(page.parent / target)), name
+            assert re.search(
+                rf"(?m)(def|class) {thing}\b|^{thing} =", read(page.parent / target)
+            ), name
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -129,7 +140,8 @@ def test_no_formula_loses_a_backslash(page):
     tokens = markdown_it.MarkdownIt("commonmark").enable("table").parse(read(page))
     for inline in (token for token in tokens if token.type == "inline"):
         pieces = inline.children
-        for before, piece, after in zip([None, *pieces], pieces, [*pieces[1:], None]):
+        around = zip([None, *pieces], pieces, [*pieces[1:], None], strict=False)
+        for before, piece, after in around:
             if piece.type == "text":
                 rest = piece.content
                 rest = rest[1:] if before and before.type == "code_inline" else rest
@@ -139,7 +151,9 @@ def test_no_formula_loses_a_backslash(page):
                 assert after and after.content.startswith("$"), piece.content
                 assert piece.content.count("{") == piece.content.count("}"), piece.content
             elif piece.type == "code_inline":
-                assert not re.search(r"\\(frac|sigma|partial|bar|top|odot)", piece.content), piece.content
+                assert not re.search(r"\\(frac|sigma|partial|bar|top|odot)", piece.content), (
+                    piece.content
+                )
 
 
 def test_the_navigation_is_the_reading_order():
@@ -151,7 +165,7 @@ def test_the_navigation_is_the_reading_order():
 def test_the_site_builds_strictly(tmp_path):
     for package in ("mkdocs", "material", "latex2mathml"):
         pytest.importorskip(package)
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", tmp_path / "site"]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-q", "-d", tmp_path / "site"]
     subprocess.run(command, cwd=ROOT, check=True)
     page = read(tmp_path / "site/three_parameters/index.html")
     assert "<math" in page and "$`" not in page and "FORMULA" not in page

@@ -7,14 +7,18 @@ from figure import BLUE, PALE_INK, RED, Figure, page, publish
 def numbers():
     n = page("batchnorm")
     (a_real, a_fake), (t_real, t_fake) = n["apart"], n["together"]
-    return dict(real=n["real"], fake=n["fake"], a_real=a_real, a_fake=a_fake, t_real=t_real,
-                t_fake=t_fake)
+    return dict(
+        real=n["real"], fake=n["fake"], a_real=a_real, a_fake=a_fake, t_real=t_real, t_fake=t_fake
+    )
 
 
 def draw(n):
     figure = Figure(900, 350)
-    titles = {"": "the feature x: fakes are shifted by 3", "a_": "apart: D cannot tell them",
-              "t_": "together: D sees the shift"}
+    titles = {
+        "": "the feature x: fakes are shifted by 3",
+        "a_": "apart: D cannot tell them",
+        "t_": "together: D sees the shift",
+    }
     jitter = np.random.default_rng(0).uniform(0.1, 0.9, 64)
     for row, (prefix, title) in enumerate(titles.items()):
         top = 28 + 106 * row

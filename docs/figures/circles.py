@@ -32,9 +32,14 @@ def draw(n):
     points = np.stack(np.meshgrid(GRID_POINTS, GRID_POINTS, indexing="ij"), -1).reshape(-1, 2)
     for index, name in enumerate(names):
         left = 14 + index * (width + 13)
-        panel = figure.panel((left, 36, left + width, 36 + width), (-2.7, 2.7), (-2.7, 2.7), name,
-                             x_label="theta" if index else "theta (up: psi)")
-        for point, arrow in zip(points, n[f"field {name}"]):
+        panel = figure.panel(
+            (left, 36, left + width, 36 + width),
+            (-2.7, 2.7),
+            (-2.7, 2.7),
+            name,
+            x_label="theta" if index else "theta (up: psi)",
+        )
+        for point, arrow in zip(points, n[f"field {name}"], strict=True):
             length = np.hypot(*arrow)
             if length > 0:
                 panel.arrow(point, point + 0.3 * arrow / max(length, 1), GRID, width=1.5, head=5)

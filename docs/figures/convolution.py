@@ -13,7 +13,9 @@ def numbers():
     made = {}
     for kernel in (3, 4):
         w = rng.standard_normal((kernel, kernel, 1, 8))
-        made[f"made {kernel}"] = conv_dx(constant, w, transposed_geometry(8, kernel, 2, "same"))[0, ..., 0]
+        made[f"made {kernel}"] = conv_dx(constant, w, transposed_geometry(8, kernel, 2, "same"))[
+            0, ..., 0
+        ]
     w = rng.standard_normal((3, 3, 8, 1))
     made["made up"] = conv(upsample(constant, 2), w, geometry(16, 3, 1, "same"))[0, ..., 0]
     return {"T": n["T"], "written 3": n["written"](3), "written 4": n["written"](4)} | made
@@ -27,11 +29,13 @@ def draw(n):
         figure.picture((left, top), red_blue([[value]], 4), 33)
         figure.text(left + 16, top + 16, f"{value:.0f}", align=0.5)
     figure.text(20, 256, "each column a window", PALE_INK, size=13)
-    panels = (("kernel 3, stride 2:", "how often written", red_blue(n["written 3"][2:-2, 2:-2] - 1, 4)),
-              ("kernel 4, stride 2:", "how often written", red_blue(n["written 4"][2:-2, 2:-2] - 1, 4)),
-              ("kernel 3:", "made, random taps", shades(n["made 3"][2:-2, 2:-2])),
-              ("kernel 4:", "made, random taps", shades(n["made 4"][2:-2, 2:-2])),
-              ("up-sampled, kernel 3:", "made, random taps", shades(n["made up"][2:-2, 2:-2])))
+    panels = (
+        ("kernel 3, stride 2:", "how often written", red_blue(n["written 3"][2:-2, 2:-2] - 1, 4)),
+        ("kernel 4, stride 2:", "how often written", red_blue(n["written 4"][2:-2, 2:-2] - 1, 4)),
+        ("kernel 3:", "made, random taps", shades(n["made 3"][2:-2, 2:-2])),
+        ("kernel 4:", "made, random taps", shades(n["made 4"][2:-2, 2:-2])),
+        ("up-sampled, kernel 3:", "made, random taps", shades(n["made up"][2:-2, 2:-2])),
+    )
     for index, (title, below, pixels) in enumerate(panels):
         left = 190 + 143 * index
         figure.text(left, 64, title, PALE_INK)

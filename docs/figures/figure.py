@@ -90,8 +90,19 @@ class Figure:
 class Panel:
     """One pair of axes.  box: (left, top, right, bottom) in pixels; the ranges are its limits."""
 
-    def __init__(self, figure, box, x_range, y_range, title="", *, x_ticks=(), y_ticks=(),
-                 x_label="", form="{:g}"):
+    def __init__(
+        self,
+        figure,
+        box,
+        x_range,
+        y_range,
+        title="",
+        *,
+        x_ticks=(),
+        y_ticks=(),
+        x_label="",
+        form="{:g}",
+    ):
         self.figure, self.box, self.x_range, self.y_range = figure, box, x_range, y_range
         left, top, right, bottom = box
         for x in x_ticks:
@@ -105,7 +116,9 @@ class Panel:
         for corners in (((left, top), (left, bottom)), ((left, bottom), (right, bottom))):
             figure.rule(corners, PALE_INK)
         figure.text(left, top - 18, title, INK)
-        figure.text((left + right) / 2, bottom + (32 if x_ticks else 16), x_label, PALE_INK, 0.5, 13)
+        figure.text(
+            (left + right) / 2, bottom + (32 if x_ticks else 16), x_label, PALE_INK, 0.5, 13
+        )
         self.entries = 0
 
     def at(self, x, y):
@@ -122,7 +135,9 @@ class Panel:
         inside = (x >= self.x_range[0]) & (x <= self.x_range[1])
         inside &= (y >= self.y_range[0]) & (y <= self.y_range[1])
         changes = np.flatnonzero(np.diff(inside)) + 1
-        for piece, shown in zip(np.split(self.at(x, y), changes), np.split(inside, changes)):
+        for piece, shown in zip(
+            np.split(self.at(x, y), changes), np.split(inside, changes), strict=True
+        ):
             if shown[0] and len(piece) > 1:
                 self.figure.line(piece, colour, width)
         self.label(label, colour)
@@ -138,7 +153,9 @@ class Panel:
     def label(self, text, colour):
         """An entry of the legend, inside the panel at its right, from the top down."""
         if text:
-            self.figure.text(self.box[2] - 6, self.box[1] + 10 + 18 * self.entries, text, colour, 1.0)
+            self.figure.text(
+                self.box[2] - 6, self.box[1] + 10 + 18 * self.entries, text, colour, 1.0
+            )
             self.entries += 1
 
     def note(self, x, y, text, colour=INK, align=0.0, size=13):

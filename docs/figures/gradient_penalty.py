@@ -8,7 +8,7 @@ from minigan.losses import bce_with_logits, wasserstein
 
 
 def critic_on(x, bound):
-    """A critic's scores on a line, after 400 steps on real numbers around 1.5, fakes around -1.5."""
+    """A critic's scores on a line after 400 steps, real around 1.5 and fakes around -1.5."""
     layers = [mg.Dense(1, 32), mg.Tanh(), mg.Dense(32, 32), mg.Tanh(), mg.Dense(32, 1)]
     critic = mg.Sequential(layers, name="critic", kernels="plain", dtype="float64", seed=1)
     optimizer = mg.Adam(critic, 2e-3, b1=0.5)
@@ -35,15 +35,28 @@ def critic_on(x, bound):
 
 def numbers():
     x = np.linspace(-3, 3, 121)
-    return {"x": x} | {name: critic_on(x[:, None], name) for name in ("no bound", "clipped", "WGAN-GP", "R1")}
+    return {"x": x} | {
+        name: critic_on(x[:, None], name) for name in ("no bound", "clipped", "WGAN-GP", "R1")
+    }
 
 
 def draw(n):
     figure = Figure(900, 340)
-    panel = figure.panel((50, 46, 880, 280), (-3, 3), (-6, 6), "the critic's score, less its mean",
-                         x_ticks=range(-3, 4), y_ticks=(-6, -3, 0, 3, 6), x_label="x")
-    for name, colour, x, y in (("no bound: off the scale", INK, -1.3, 5.4), ("clipped", ORANGE, 2.3, 0.8),
-                               ("WGAN-GP", GREEN, 1.5, 2.5), ("R1", PINK, 2.3, 5.0)):
+    panel = figure.panel(
+        (50, 46, 880, 280),
+        (-3, 3),
+        (-6, 6),
+        "the critic's score, less its mean",
+        x_ticks=range(-3, 4),
+        y_ticks=(-6, -3, 0, 3, 6),
+        x_label="x",
+    )
+    for name, colour, x, y in (
+        ("no bound: off the scale", INK, -1.3, 5.4),
+        ("clipped", ORANGE, 2.3, 0.8),
+        ("WGAN-GP", GREEN, 1.5, 2.5),
+        ("R1", PINK, 2.3, 5.0),
+    ):
         panel.curve(n["x"], n[name.split(":")[0]], colour)
         panel.note(x, y, name, colour, size=14)
     spread = np.linspace(-0.5, 0.5, 12)

@@ -24,8 +24,13 @@ def numbers():
     dfake, _ = backward(D, dlogits_g, kept_d)
     _, grads_g = backward(G, dfake * (1 - np.tanh(y) ** 2), kept_g)
     _, grads_d = backward(D, dlogits_d, kept)
-    return dict(dlogits_d=rms(dlogits_d), dlogits_g=rms(dlogits_g), dfake=rms(dfake),
-                grads_g=rms(*flat(grads_g)), grads_d=rms(*flat(grads_d)))
+    return dict(
+        dlogits_d=rms(dlogits_d),
+        dlogits_g=rms(dlogits_g),
+        dfake=rms(dfake),
+        grads_g=rms(*flat(grads_g)),
+        grads_d=rms(*flat(grads_d)),
+    )
 
 
 def flat(grads):
@@ -64,7 +69,9 @@ def draw(n):
     back(figure, 508, 212, 332, f"dfake (100, 784): rms {n['dfake']:.5f}")
     figure.text(165, 380, f"dW, db of G: rms {n['grads_g']:.5f}, to Adam", RED, 0.4)
     figure.text(555, 380, "D's dW, db: not used", PALE_INK, 0.5)
-    figure.text(880, 416, "the gradients at the start of from_nothing.py, without dropout", ORANGE, 1.0, 13)
+    figure.text(
+        880, 416, "the gradients at the start of from_nothing.py, without dropout", ORANGE, 1.0, 13
+    )
     return figure
 
 

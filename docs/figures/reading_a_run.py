@@ -32,12 +32,22 @@ def draw(n):
     for index, name in enumerate(RUNS):
         left = 24 + index * (width + 14)
         first = index == 0
-        losses = figure.panel((left, 36, left + width, 136), (0, 1), (0, 6), name,
-                              y_ticks=(0, 2, 4, 6) if first else ())
-        verdicts = figure.panel((left, 160, left + width, 230), (0, 1), (0, 1),
-                                y_ticks=(0, 1) if first else ())
-        for panel, key, colour in ((losses, "d_loss", BLUE), (losses, "g_loss", RED),
-                                   (verdicts, "d_real", GREEN), (verdicts, "d_fake", ORANGE)):
+        losses = figure.panel(
+            (left, 36, left + width, 136),
+            (0, 1),
+            (0, 6),
+            name,
+            y_ticks=(0, 2, 4, 6) if first else (),
+        )
+        verdicts = figure.panel(
+            (left, 160, left + width, 230), (0, 1), (0, 1), y_ticks=(0, 1) if first else ()
+        )
+        for panel, key, colour in (
+            (losses, "d_loss", BLUE),
+            (losses, "g_loss", RED),
+            (verdicts, "d_real", GREEN),
+            (verdicts, "d_fake", ORANGE),
+        ):
             values = smooth(n[f"{name} {key}"])
             x = np.linspace(0, 1, len(values))
             panel.curve(x, np.minimum(values, 6), colour, width=1.4)

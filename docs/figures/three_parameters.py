@@ -23,15 +23,22 @@ def numbers():
 
 def draw(n):
     figure = Figure(900, 330)
-    panel = figure.panel((60, 50, 870, 270), (-3, 5), (0, 1), "D(x), the probability of real",
-                         x_ticks=range(-3, 6), y_ticks=(0, 0.5, 1), x_label="x")
+    panel = figure.panel(
+        (60, 50, 870, 270),
+        (-3, 5),
+        (0, 1),
+        "D(x), the probability of real",
+        x_ticks=range(-3, 6),
+        y_ticks=(0, 0.5, 1),
+        x_label="x",
+    )
     panel.curve([-3, 5], [0.5, 0.5], PALE_INK)
     panel.curve(n["x"][:, 0], n["d"][:, 0], GREEN)
     panel.note(-2.9, 0.545, "D before its step: v = 0", PALE_INK)
     panel.note(2.2, 0.68, "D after it: v = 0.5", GREEN)
     panel.dots(REAL[:, 0], [0, 0], BLUE, radius=7)
     panel.dots(n["fake"][:, 0], [0, 0], RED, radius=7)
-    for x, pull, new in zip(n["fake"][:, 0], -n["dfake"][:, 0], n["new"][:, 0]):
+    for x, pull, new in zip(n["fake"][:, 0], -n["dfake"][:, 0], n["new"][:, 0], strict=True):
         panel.arrow((x, 0.12), (x + 8 * pull, 0.12), RED, width=3, head=11)
         panel.note(x, 0.22, f"-dfake = {pull:.4f}", RED)
         panel.note(x, 0.31, f"{x:g} to {new:.4f}", RED)
