@@ -172,7 +172,8 @@ def test_a_gate_stands_for_plain_layers_only():
         def forward(self, x, train=True):
             return 2 * x, None
 
-    net = mg.Sequential([mg.LeakyReLU(), Louder(0.3), mg.ReLU(), mg.Dropout(0.3)])
+    layers = [mg.LeakyReLU(), Louder(0.3), mg.ReLU(), mg.Dropout(0.3)]
+    net = mg.Sequential(layers, dtype="float64")
     assert tuple(net._passes) == net.layers
     y, _ = net.forward(np.ones((1, 4)), train=False)
     np.testing.assert_array_equal(y, [[2.0] * 4])

@@ -213,7 +213,7 @@ class TestDropout:
         layer.place(seed, where)
         layer.begin_step(step)
         layer.calls = call
-        return layer.forward(gpu.asarray(np.ones(shape)))[1].get()
+        return layer.forward(gpu.asarray(np.ones(shape)))[1][0].get()
 
     def test_keep_mask_is_addressed(self, gpu):
         def mask(**changes):
