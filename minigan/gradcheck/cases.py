@@ -125,9 +125,8 @@ def _layers(seed):
         yield from _modes(layer, x, seed)
     # Large enough for minimal filtering, in training alone: a convolution has no modes.
     for layer, x in (
-        (Conv2d(96, 128, 4, stride=2), rng.standard_normal((2, 32, 32, 96))),
-        (Conv2d(160, 160, 3), rng.standard_normal((2, 16, 16, 160))),
-        (ConvTranspose2d(128, 96, 4, stride=2), rng.standard_normal((2, 16, 16, 128))),
+        (Conv2d(96, 128, 4, stride=2, use_bias=False), rng.standard_normal((2, 32, 32, 96))),
+        (ConvTranspose2d(160, 160, 3, use_bias=False), rng.standard_normal((2, 16, 16, 160))),
     ):
         yield Case(repr(layer), "train", partial(check_layer, layer, x, seed=seed))
 

@@ -150,11 +150,12 @@ def nothing_is_kept_on_the_layer(trial):
     layer = trial.layer
 
     def way_back(cache):
+        layer.zero_grad()
         result = [layer.backward(trial.dy, cache)]
         if trial.second_order:
             dy_bar, x_bar = layer.double_backward(trial.dx_bar, trial.dy, cache)
             result += [dy_bar] + [x_bar] * (x_bar is not None)
-        return result
+        return [*result, layer.grads.copy()]
 
     _, cache = trial.forward()
     alone = way_back(cache)
