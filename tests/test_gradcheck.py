@@ -385,6 +385,21 @@ def test_a_generator_whose_gradient_skips_the_critic():
     assert not check_step(lambda: step(False), G, "past", 4).ok
 
 
+@pytest.mark.parametrize("layer", [
+    mg.Dense(5, 3), mg.BatchNorm(5), mg.LayerNorm(5), mg.LeakyReLU(0.2), mg.Sigmoid(), mg.Dropout(0.3),
+    mg.Sequential([mg.Dense(5, 4), mg.BatchNorm(4), mg.Tanh(), mg.Dense(4, 1)]),
+], ids=repr)  # fmt: skip
+@pytest.mark.parametrize("train", MODES)
+def test_on_a_gpu(gpu, layer, train):
+    there = layer.clone() if layer.params is not None else layer.clone().build()
+    check = check_layer(there.to("gpu"), X, train=train)
+    assert check.ok and check.errors and check.second and check.float32, check
+    # Its random masks are not those of the plain kernels.
+    assert bool(check.plain) == (not isinstance(layer, mg.Dropout) or not train)
+    broken = check_layer(NotFrozen().build().to("gpu"), X)
+    assert any("params=False" in note for note in broken.broken)
+
+
 # All cases.
 
 

@@ -126,7 +126,7 @@ def frozen_means_frozen(trial):
     """params=False leaves the gradients alone and changes nothing else:"""
     layer, (_, cache) = trial.layer, trial.forward()
     once = trial.grads(lambda: layer.backward(trial.dy, cache))
-    dx = layer.backward(trial.dy, cache, params=False)
+    dx = layer.backward(trial.dy, cache, False)
     if not _equal(layer.grads, once):
         yield "the gradients have changed"
     if not _close(dx, layer.backward(trial.dy, cache)):
@@ -138,7 +138,7 @@ def unwanted_is_not_computed(trial):
     layer, (_, cache) = trial.layer, trial.forward()
     once = trial.grads(lambda: layer.backward(trial.dy, cache))
     dx = []
-    alone = trial.grads(lambda: dx.append(layer.backward(trial.dy, cache, need_dx=False)))
+    alone = trial.grads(lambda: dx.append(layer.backward(trial.dy, cache, True, False)))
     if dx[0] is not None:
         yield "dx comes all the same"
     if not _close(alone, once):
