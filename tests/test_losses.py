@@ -121,6 +121,7 @@ def test_targets_that_would_broadcast_are_refused(call):
         call()
 
 
+@pytest.mark.host
 @pytest.mark.parametrize("number", [3, -1])
 def test_a_class_that_is_not_there_is_refused(number):
     with pytest.raises(ValueError, match=f"class {number} is not one of 3"):
