@@ -347,7 +347,7 @@ class Layer:
         )
 
     def check_gradient(self, dy, shape, dtype, name="dy", of="output"):
-        """Raise ValueError unless dy, or dx_bar, has the shape and dtype of the output, or input."""
+        """Raise ValueError unless dy (dx_bar) has the shape and dtype of the output (input)."""
         if dy.shape != shape or dy.dtype != dtype:
             raise ValueError(
                 f"{self!r} ({self.where}) got a {name} of {dy.dtype} {tuple(dy.shape)} for an {of} "

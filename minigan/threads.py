@@ -263,7 +263,7 @@ class _Blas:
         self._cores = 1
 
     def single_threaded(self):
-        """As a context: inside, the BLAS runs on the calling thread; gives how many cores it had."""
+        """A context: inside, the BLAS runs on the calling thread; gives how many cores it had."""
         return self
 
     def __enter__(self):

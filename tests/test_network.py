@@ -227,8 +227,8 @@ def test_assigning_a_tensor_copies_into_it():
 
 
 @pytest.mark.parametrize("name, values", [
-    ("weight", np.ones(5)), ("weight", np.ones((5, 6))), ("weight", 1.0), ("weight_grad", np.ones(3)),
-    ("params", np.ones(3)), ("grads", np.ones((1, 35))),
+    ("weight", np.ones(5)), ("weight", np.ones((5, 6))), ("weight", 1.0),
+    ("weight_grad", np.ones(3)), ("params", np.ones(3)), ("grads", np.ones((1, 35))),
 ])  # fmt: skip
 def test_what_is_assigned_has_the_tensors_shape(name, values):
     with pytest.raises(ValueError, match=f"{name} has shape .*, what is assigned"):

@@ -2,7 +2,7 @@
 
     numeric     does `backward` return the derivative of `forward`, `double_backward` that of
                 `backward`?  Where not: the worst element, and what is wrong with it
-    contract    do the passes keep the rest of their promises: shapes, dtypes, what they leave alone?
+    contract    do the passes keep their other promises: shapes, dtypes, what they leave alone?
     check       both together, of a layer, a network, a loss, a training step
     cases       all of minigan, and layers of your own
     table       the report

@@ -89,10 +89,10 @@ def cases(seed=0):
     return [*_layers(seed), *_losses(seed), *_penalties(seed), *_steps(seed)]
 
 
-def _modes(layer, x, seed):
+def _modes(layer, x, seed, **settings):
     for train in (True, False):
-        mode = "train" if train else "eval"
-        yield Case(repr(layer), mode, partial(check_layer, layer, x, train=train, seed=seed))
+        make = partial(check_layer, layer, x, train=train, seed=seed, **settings)
+        yield Case(repr(layer), "train" if train else "eval", make)
 
 
 def _layers(seed):
@@ -240,9 +240,10 @@ def _own(word, seed):
         except ValueError as error:
             refusals.append(f"{shape}: {error}")
             continue
-        except Exception:  # no matter of the input: the check will say it
-            pass
-        return list(_modes(layer, x, seed))
+        except Exception as error:  # no matter of the input: the check will say it
+            refusals.append(f"{shape}: {error}")
+        second_order = type(layer).double_backward is not Layer.double_backward
+        return list(_modes(layer, x, seed, second_order=second_order))
     raise UserError(f"{word} takes neither vectors nor images: {'; '.join(refusals)}")
 
 

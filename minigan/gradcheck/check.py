@@ -109,8 +109,8 @@ def check_layer(layer, x, *, train=True, second_order=True, seed=0):
     broken = broken_promises(Trial(layer32, x, dy, dx_bar, train, second_order))
     if isinstance(layer64, Sequential) and (notes or broken):
         notes += _first_wrong_layer(layer64, x, train, second_order, seed)
-    mode = "train" if train else "eval"
-    return Check(repr(layer), mode, errors, second, float32, plain=plain, broken=broken, notes=notes)
+    mode, more = "train" if train else "eval", dict(plain=plain, broken=broken, notes=notes)
+    return Check(repr(layer), mode, errors, second, float32, **more)
 
 
 def check_loss(loss, x, title=None):

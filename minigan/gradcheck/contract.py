@@ -79,7 +79,7 @@ def arguments_are_left_alone(trial):
     """No pass writes its arguments:"""
     layer = trial.layer
     given = {"x": trial.x.copy()}
-    y, cache = trial.forward(given["x"])
+    _, cache = trial.forward(given["x"])
     yield from _written(given, {"x": trial.x}, "forward")
     given |= {"dy": trial.dy.copy(), "the cache": cache}
     before = copy.deepcopy(given)

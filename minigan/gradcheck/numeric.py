@@ -87,7 +87,7 @@ def diagnosis(scalar, tensor, claimed, samples):
 
 
 def in_words(claimed, numeric, samples):
-    """The factor between claimed and numeric derivatives (n,), if they have one, and its meaning."""
+    """The factor between claimed and numeric derivatives (n,), if there is one, and its meaning."""
     large = np.abs(numeric) > 1e-3 * np.abs(numeric).max()
     if not large.any():
         return "the true gradient is zero"

@@ -2,6 +2,8 @@
 
 import textwrap
 
+import numpy as np
+
 from .check import FLOAT32_TOLERANCE, PLAIN_TOLERANCE, SECOND_ORDER_TOLERANCE, TOLERANCE
 
 WIDEST = 60  # of the titles; longer ones are cut
@@ -30,7 +32,8 @@ class Table:
         params = [error for name, error in check.errors.items() if name != "input"]
         contract = "" if check.broken is None else "BROKEN" if check.broken else "kept"
         line = self._line(
-            "ok" if check.ok else "FAILED", textwrap.shorten(check.title, WIDEST, placeholder=" ..."),
+            "ok" if check.ok else "FAILED",
+            textwrap.shorten(check.title, WIDEST, placeholder=" ..."),
             check.mode, _largest(v for k, v in check.errors.items() if k == "input"),
             _largest(params), _largest(check.second.values()), _largest(check.float32.values()),
             _largest(check.plain.values()), contract,
@@ -43,5 +46,4 @@ class Table:
 
 def _largest(errors):
     errors = list(errors)
-    worst = next((error for error in errors if error != error), max(errors, default=None))
-    return "" if worst is None else f"{worst:.0e}"
+    return f"{np.max(errors):.0e}" if errors else ""  # NaN where one is
