@@ -111,7 +111,7 @@ def test_a_network_alone_has_no_z_to_sample_from(tmp_path, capsys):
                    message="nothing to sample from")
 
 
-@pytest.mark.parametrize("command", [["paint"], ["sample"], ["info"], ["gradcheck", "more"]])
+@pytest.mark.parametrize("command", [["paint"], ["sample"], ["info"]])
 def test_unknown_commands(capsys, command):
     assert_refused(capsys, *command, message="python -m minigan")
 
@@ -152,21 +152,28 @@ def test_info_of_a_network(tmp_path, capsys):
 
 def test_gradcheck_prints_a_table(capsys):
     assert run(main, "gradcheck", "--seed", 2) == 0
-    head, *rows, last = capsys.readouterr().out.splitlines()
-    assert all(word in head for word in ("layer", "mode", "dtype", "input", "2nd", "parameters"))
-    for title in ("BatchNorm(10)", "Dropout(0.3)", "Tanh()", "bce_with_logits"):
-        assert any(row.startswith(title) for row in rows), title
-    assert last.endswith(" 0 failed") and not any("FAILED" in row for row in rows)
+    head, limits, *rows, last = capsys.readouterr().out.splitlines()
+    assert all(word in head for word in ("verdict", "layer", "mode", "input", "2nd", "parameters"))
+    assert "1e-07" in limits and "1e-04" in limits
+    for title in ("BatchNorm(10)", "Dropout(0.3)", "Tanh()", "bce_with_logits", "gradient_penalty",
+                  "generator_step, G through D"):
+        assert any(row.startswith(f"ok       {title}") for row in rows), title
+    assert last == f"{len(rows)} checks, 0 failed"
 
 
 def test_gradcheck_fails_on_a_wrong_layer(capsys, monkeypatch):
     right = mg.Sigmoid.backward
     monkeypatch.setattr(mg.Sigmoid, "backward", lambda *args, **kw: 1.001 * right(*args, **kw))
-    assert run(main, "gradcheck") == 1
+    assert run(main, "gradcheck", "Sigmoid", "tanh", "Sequential") == 1
     rows = capsys.readouterr().out.splitlines()
-    failed = [row for row in rows if row.endswith("FAILED")]
-    assert failed and all(row.startswith(("Sigmoid()", "Sequential(")) for row in failed)
-    assert rows[-1].endswith(f" {len(failed)} failed")
+    failed = [row.split()[1] for row in rows if row.startswith("FAILED")]
+    assert failed == ["Sigmoid()"] * 2 + ["Sequential('network',"] * 2
+    assert rows[-1] == "6 checks, 4 failed"
+    assert sum("the first wrong layer is 2, Sequential('network'" in row for row in rows) == 2
+
+
+def test_gradcheck_of_what_is_not_there(capsys):
+    assert_refused(capsys, "gradcheck", "Sigmoid", "more", message="called 'more': there are Dense,")
 
 
 # How commands end.
