@@ -1,8 +1,9 @@
-"""minigan gradcheck | sample | info, or python -m minigan ...
+"""minigan gradcheck | sample | info | anatomy, or python -m minigan ...
 
     gradcheck   check every layer, loss and a whole network numerically; exit 1 if one fails
     sample      draw pictures with the generator of a checkpoint
     info        what a checkpoint holds
+    anatomy     one training step taken apart, as a page for the browser
 """
 
 import sys
@@ -13,6 +14,7 @@ import numpy as np
 from .atomic import replacing
 from .errors import UserError, printable
 from .gradcheck import check_all, table
+from .study import commands as study
 from .training import shortage
 from .training.checkpoint import TRAINED, Checkpoint
 from .training.command import command
@@ -27,7 +29,7 @@ NAME = "minigan" if Path(sys.argv[0]).stem == "minigan" else "python -m minigan"
 
 def main(argv=None):
     parser = Parser(prog=NAME, description="Tools around minigan's networks.")
-    commands = parser.add_subparsers(metavar="gradcheck | sample | info")
+    commands = parser.add_subparsers(metavar="gradcheck | sample | info | anatomy")
 
     sub = commands.add_parser("gradcheck", help="check all derivatives; exit 1 if one is wrong")
     sub.add_argument("--seed", type=integer(0), default=0, help="of the test values")
@@ -45,6 +47,8 @@ def main(argv=None):
     sub = commands.add_parser("info", help="what a checkpoint holds")
     sub.add_argument("checkpoint", type=Path)
     sub.set_defaults(run=info)
+
+    study.add_commands(commands)
 
     options = parser.parse_args(argv)
     if "run" not in options:
