@@ -1,9 +1,10 @@
-"""minigan gradcheck | sample | info | anatomy, or python -m minigan ...
+"""minigan gradcheck | sample | info | anatomy | puzzle, or python -m minigan ...
 
     gradcheck   check every layer, loss and a whole network numerically; exit 1 if one fails
     sample      draw pictures with the generator of a checkpoint
     info        what a checkpoint holds
     anatomy     one training step taken apart, as a page for the browser
+    puzzle      the engine with a fault, for you to find
 """
 
 import sys
@@ -29,7 +30,7 @@ NAME = "minigan" if Path(sys.argv[0]).stem == "minigan" else "python -m minigan"
 
 def main(argv=None):
     parser = Parser(prog=NAME, description="Tools around minigan's networks.")
-    commands = parser.add_subparsers(metavar="gradcheck | sample | info | anatomy")
+    commands = parser.add_subparsers(metavar="gradcheck | sample | info | anatomy | puzzle")
 
     sub = commands.add_parser("gradcheck", help="check all derivatives; exit 1 if one is wrong")
     sub.add_argument("--seed", type=integer(0), default=0, help="of the test values")

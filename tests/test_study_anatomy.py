@@ -226,7 +226,7 @@ def test_the_command(gan, pictures, tmp_path, capsys, monkeypatch):
     (["none.npz", "--out", "x.html"], "no checkpoint at none.npz"),
     (["--out", "folder"], "cannot write folder: "),
     (["run/checkpoint.npz", "--steps", 3, "--out", "x.html"], "--steps 3: a checkpoint has"),
-    (["run/checkpoint.npz", "--data", "gone", "--out", "x.html"], "the data of the run is not here"),
+    (["run/checkpoint.npz", "--data", "gone", "--out", "x.html"], "the data of the run is not"),
     (["plain.npz", "--out", "x.html"], "is not of a run with a generator"),
     ([], "the following arguments are required: --out"),
 ])  # fmt: skip

@@ -14,7 +14,7 @@ from ..atomic import replacing
 from ..condition import join
 from ..errors import UserError, printable
 from ..kernels import FAST, PLAIN, plain
-from ..layers import Dropout, LeakyReLU, ReLU, Sigmoid, Tanh
+from ..layers import Dropout, ReLU, Sigmoid, Tanh
 from ..network import Layer, Sequential
 from ..optim import Adam
 from . import ink
@@ -42,7 +42,7 @@ def anatomy(options):
             file.write(page.encode())
     except OSError as error:
         raise UserError(f"cannot write {options.out}: {error.strerror or error}") from error
-    print(f"{subject.name}: {printable(options.out)}, {len(page) / 1e6:.1f} MB; open it in a browser")
+    print(f"{printable(options.out)}, {len(page) / 1e6:.1f} MB: open it in a browser")
 
 
 def render(content):
@@ -133,8 +133,8 @@ class _Sheet:
                 self.note(functions)
             down, up, frozen = map(list, calls)
             described.append(dict(
-                title=repr(layer), text=_first_line(layer), shape=x.shape[1:], share=share(layer)[0],
-                count=layer.param_count, down=down, up=up, frozen=frozen,
+                title=repr(layer), text=_first_line(layer), shape=x.shape[1:],
+                share=share(layer)[0], count=layer.param_count, down=down, up=up, frozen=frozen,
             ))  # fmt: skip
         return described
 
@@ -239,8 +239,8 @@ def _first_line(layer):
 def share(layer):
     """(word, function of y): what share of a layer's y to tell."""
     if isinstance(layer, (Tanh, Sigmoid)):  # f' is below a tenth of its largest value
-        low, high = (-1, 1) if isinstance(layer, Tanh) else (0, 1)
-        return "saturated", lambda y: np.mean((y - low) * (high - y) < 0.1 * ((high - low) / 2) ** 2)
+        low, high, steepest = (-1, 1, 1.0) if isinstance(layer, Tanh) else (0, 1, 0.25)
+        return "saturated", lambda y: np.mean((y - low) * (high - y) < 0.1 * steepest)
     if isinstance(layer, Dropout):
         return "zero", lambda y: np.mean(y == 0)
     if isinstance(layer, ReLU):

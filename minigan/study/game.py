@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..condition import join, join_backward
-from ..kernels import plain
+from ..kernels import PLAIN
 from ..penalty import gradient_penalty
 
 
@@ -76,7 +76,7 @@ def _judge(D, part, images, code, params):
     y, dy = [], []
     scores, cache = D.forward(images if code is None else join(images, code), trace=y)
     function, *arguments = part
-    loss, dverdict = getattr(plain, function)(verdict(scores), *arguments)
+    loss, dverdict = getattr(PLAIN[type(scores)], function)(verdict(scores), *arguments)
     dx = D.backward(verdict_backward(dverdict, scores), cache, params=params, trace=dy)
     if code is not None:
         dx, _ = join_backward(dx, images.shape[-1])

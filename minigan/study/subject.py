@@ -108,13 +108,13 @@ def _batches(dataset, latent, value_range, seed):
     )  # fmt: skip
 
 
-def first(steps, *, seed=0, words="digits", kernels=None):
+def first(steps, *, seed=0, words="digits"):
     """A narrow M1 after `steps` steps of training, non-saturating, as a Subject.
 
-    words: for --data.  kernels: as of a Sequential.
+    words: for --data.
     """
     G, D = (
-        Sequential(layers, name=name, seed=seed, kernels=kernels)
+        Sequential(layers, name=name, seed=seed)
         for name, layers in (("generator", _generator()), ("discriminator", _discriminator()))
     )
     dataset = data.load(words, auto="digits", limit=PICTURES, notify=_silent)
