@@ -17,7 +17,7 @@ from minigan.kernels import plain
 from minigan.study import anatomy, formulas, ink
 from minigan.study.game import LOSSES, d_pass, g_pass, penalty
 from minigan.study.subject import Subject
-from minigan.training import Latent
+from minigan.training import Latent, checkpoint
 from minigan.training.batches import Batches
 
 pytestmark = pytest.mark.host
@@ -31,7 +31,7 @@ def subject(G, D, *, shape=(28, 28, 1), classes=(), latent=5, lr=1e-2):
     batches = Batches(dataset, 6, seed=0, classes=len(classes), value_range=(-1, 1),
                       dtype="float32", xp=np)  # fmt: skip
     G, D = mg.Sequential(G, name="generator"), mg.Sequential(D, name="judge")
-    return Subject("narrow", "facts", G, D, lr, batches, latent)
+    return Subject("narrow", "facts", G, D, lr, "hinge", batches, latent)
 
 
 def dense():
@@ -146,7 +146,7 @@ def test_a_page_is_whole(make):
             assert layer["down"] and layer["up"] and layer["frozen"]
             assert all(name in content["functions"] for name in layer["down"] + layer["up"])
     page = anatomy.render(content)
-    assert len(page) < 3e6
+    assert len(page) < 3e6 and content["loss"] == "hinge"
     assert not re.search(r"(src|href)=\"?https?:|@import|url\(http", page)
     text = re.search(r"const DATA = (.*);\n", page)[1]
     assert json.loads(text) == json.loads(json.dumps(content))
@@ -192,6 +192,17 @@ def test_formulas_are_where_they_say():
     assert list(down) == ["Flatten.forward"]  # no formula: the method itself
 
 
+def save_run(path, G, D):
+    """The checkpoint of a run of one's own, of which no step was made."""
+    shape = [28, 28, 1]
+    run = {
+        "name": "own", "options": {"data": "digits"}, "latent": vars(Latent(5)),
+        "data": {"name": "digits", "count": 40, "shape": shape, "crc32": 0},
+        "value_range": [-1.0, 1.0], "step": 0,
+    }  # fmt: skip
+    checkpoint.save(path, {"generator": G, "judge": D}, run=run)
+
+
 def decoded(uri):
     return Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2])))
 
@@ -214,12 +225,22 @@ def test_the_command(gan, pictures, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(anatomy, "LEADS", LEADS)
     assert run(gan.main, *words(pictures, "run", "--steps", 1)) == 0
     capsys.readouterr()
-    checkpoint = tmp_path / "run" / "checkpoint.npz"
-    assert run(main, "anatomy", checkpoint, "--out", tmp_path / "deep" / "step.html") == 0
+    trained = tmp_path / "run" / "checkpoint.npz"
+    assert run(main, "anatomy", trained, "--out", tmp_path / "deep" / "step.html") == 0
     assert "step.html" in capsys.readouterr().out
     page = (tmp_path / "deep" / "step.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>") and "/*CONTENT*/" not in page
     assert "BatchNorm(6)" in page
+
+
+def test_a_network_of_one_s_own_and_none_at_all(tmp_path, monkeypatch):
+    monkeypatch.setattr(anatomy, "LEADS", (0,))
+    given = two_logits()
+    save_run(tmp_path / "own.npz", given.G, given.D)
+    assert run(main, "anatomy", tmp_path / "own.npz", "--out", tmp_path / "own.html") == 0
+    assert "own.npz after 0 steps" in (tmp_path / "own.html").read_text(encoding="utf-8")
+    assert run(main, "anatomy", "--steps", 2, "--out", tmp_path / "first.html") == 0
+    assert "after 2 steps" in (tmp_path / "first.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("more, message", [
@@ -228,15 +249,17 @@ def test_the_command(gan, pictures, tmp_path, capsys, monkeypatch):
     (["run/checkpoint.npz", "--steps", 3, "--out", "x.html"], "--steps 3: a checkpoint has"),
     (["run/checkpoint.npz", "--data", "gone", "--out", "x.html"], "the data of the run is not"),
     (["plain.npz", "--out", "x.html"], "is not of a run with a generator"),
+    (["other.npz", "--data", "digits", "--out", "x.html"], "other.npz: its networks do not play"),
     ([], "the following arguments are required: --out"),
 ])  # fmt: skip
 def test_the_command_refuses(gan, pictures, tmp_path, capsys, monkeypatch, more, message):
     monkeypatch.setattr(anatomy, "LEADS", (0,))
     (tmp_path / "folder").mkdir()
     dense().G.save(tmp_path / "plain.npz")
+    save_run(tmp_path / "other.npz", dense().G, conditional().D)
     if "run/checkpoint.npz" in more:
         assert run(gan.main, *words(pictures, "run", "--steps", 1)) == 0
         capsys.readouterr()
     assert run(main, "anatomy", *more) == 2
     captured = capsys.readouterr()
-    assert captured.err.count("\n") == 1 and message in captured.err and not captured.out
+    assert captured.err.count("\n") == 1 and message in captured.err

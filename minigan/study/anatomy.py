@@ -23,6 +23,7 @@ from .game import LOSSES, d_pass, g_pass, penalty
 from .subject import first, from_checkpoint
 
 LEADS = (0, 1, 2, 5, 20)  # steps of D alone
+STEPS = 300  # of the small M1 before it is shown: its pictures begin to look like something
 SHOWN = 6  # pictures at the top
 OVERLAY = 32  # pixels a side of -dfake above them
 BUDGET = 1_900_000  # bytes of all the small pictures, about
@@ -35,7 +36,9 @@ def anatomy(options):
             raise UserError(f"--steps {options.steps}: a checkpoint has its steps behind it")
         subject = from_checkpoint(options.checkpoint, options.data, seed=options.seed)
     else:
-        subject = first(options.steps or 0, seed=options.seed, words=options.data or "digits")
+        steps = STEPS if options.steps is None else options.steps
+        subject = first(steps, seed=options.seed, words=options.data or "digits")
+    print(f"{subject.name}: {subject.facts}; this may take a minute", flush=True)
     page = render(dissect(subject))
     try:
         with replacing(options.out) as file:
@@ -58,7 +61,7 @@ def dissect(subject, leads=None):
     sheet = _Sheet(subject, len(leads))
     D, (real, code, z) = subject.D, subject.batch(0)
     alone = [_batch_of_d(subject, step) for step in range(1, max(leads) + 1)]
-    states, penalised = {}, False
+    states = {}
     for game in {(loss.real, loss.fake): loss for loss in LOSSES}.values():
         ahead = D.clone()
         ahead.use_kernels(FAST)
@@ -66,7 +69,7 @@ def dissect(subject, leads=None):
         for step in range(max(leads) + 1):
             if step:
                 ahead.begin_step(step)
-                penalised |= _d_step(ahead, optimizer, game, step, *alone[step - 1]) is not None
+                _d_step(ahead, optimizer, game, step, *alone[step - 1])
             if step in leads:
                 for loss in LOSSES:
                     if (loss.real, loss.fake) == (game.real, game.fake):
@@ -77,7 +80,8 @@ def dissect(subject, leads=None):
         name=subject.name,
         facts=subject.facts,
         leads=list(leads),
-        losses=[sheet.game(loss, penalised) for loss in LOSSES],
+        loss=subject.loss,
+        losses=[sheet.game(loss) for loss in LOSSES],
         fakes=ink.photographs(fake[:SHOWN], value_range),
         reals=ink.photographs(real[:SHOWN], value_range),
         z=dict(shape=z.shape[1:]),
@@ -97,13 +101,12 @@ def _batch_of_d(subject, step):
 
 
 def _d_step(D, optimizer, loss, step, real, fake, code):
-    """One update of D; the penalty, None without."""
+    """One update of D."""
     D.zero_grad()
     d_pass(D, loss.real, real, code)
     d_pass(D, loss.fake, fake, code)
-    extra = penalty(D, loss, real, fake, code, step)
+    penalty(D, loss, real, fake, code, step)
     optimizer.step()
-    return extra
 
 
 class _Sheet:
@@ -145,7 +148,7 @@ class _Sheet:
             self.functions.setdefault(name, dict(uses=others, **entry(function)))
             self.note({other: getattr(plain, other) for other in others})
 
-    def game(self, loss, penalised):
+    def game(self, loss):
         """What the page says of a loss."""
         parts = {}
         for part in ("real", "fake", "generator"):
@@ -153,11 +156,7 @@ class _Sheet:
             self.note({name: getattr(plain, name)})
             call = f"{name}({', '.join(['x', *map(str, arguments)])})"
             parts[part] = dict(call=call, function=name)
-        note = ""
-        if loss.name == "Wasserstein":
-            note = ("D's |dW| includes the penalty on its slopes, of weight 10." if penalised
-                    else "Without a penalty: D's score is not that of one sample.")  # fmt: skip
-        return dict(name=loss.name, note=note, **parts)
+        return dict(name=loss.name, **parts)
 
     def fakes(self, z):
         self.G.begin_step(0)

@@ -11,7 +11,7 @@ def add_commands(commands):
     sub.add_argument("checkpoint", type=Path, nargs="?",
                      help="of any run (default: a small fully connected GAN, made for this)")
     sub.add_argument("--steps", type=integer(0),
-                     help="without a checkpoint: train it so long before (0)")
+                     help="without a checkpoint: how long that is trained before (300)")
     sub.add_argument("--seed", type=integer(0), default=0, help="of the batch that is shown (0)")
     sub.add_argument("--data", metavar="mnist|cifar10|digits|PATH",
                      help="its pictures (default: those of the run)")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import data, init, layers
+from ..condition import join
 from ..errors import UserError
 from ..network import Sequential
 from ..optim import Adam
@@ -27,6 +28,7 @@ class Subject:
     """Two networks and their batches.
 
     name, facts: for people, one line each.  G, D: Sequentials on the CPU.  lr: of D's Adam.
+    loss: the name of the game they have played, as in `game.LOSSES`.
     batches: a `Batches`, images (N, H, W, C) or (images, codes).  latent: G's `Latent`.
     """
 
@@ -35,6 +37,7 @@ class Subject:
     G: Any
     D: Any
     lr: float
+    loss: str
     batches: Any
     latent: Any
 
@@ -65,16 +68,24 @@ def from_checkpoint(path, words=None, *, seed=0):
     if list(dataset.images.shape[1:]) != shape:
         raise UserError(f"{path} was trained on pictures of shape {tuple(shape)}, "
                         f"data {dataset.name} has {dataset.images.shape[1:]}")  # fmt: skip
-    return Subject(
+    subject = Subject(
         name=run["name"],
         facts=f"{path.name} after {run['step']:,} steps; data: {dataset.name}; "
               f"G {G.param_count:,}, {name} {D.param_count:,} parameters",
         G=G.clone("float32"),
         D=D.clone("float32"),
         lr=options.get("lr_d") or options.get("lr") or 2e-4,
+        loss="Wasserstein" if "critic_steps" in options else "non-saturating",
         batches=_batches(dataset, latent, run["value_range"], seed),
         latent=latent,
     )  # fmt: skip
+    try:
+        real, code, z = subject.batch(0)
+        for images in (real, subject.G.clone().forward(z)[0]):
+            subject.D.clone().forward(images if code is None else join(images, code))
+    except (ValueError, TypeError, IndexError) as error:
+        raise UserError(f"{path}: its networks do not play G(z), D(pictures): {error}") from error
+    return subject
 
 
 def _data(words, run, latent):
@@ -122,7 +133,7 @@ def first(steps, *, seed=0, words="digits"):
         name="a fully connected GAN",
         facts=f"M1 at a quarter of its width after {steps:,} steps; data: {dataset.name}; "
               f"G {G.param_count:,}, D {D.param_count:,} parameters",
-        G=G, D=D, lr=1e-3, latent=Latent(100),
+        G=G, D=D, lr=1e-3, loss=LOSSES[0].name, latent=Latent(100),
         batches=_batches(dataset, Latent(100), (-1.0, 1.0), seed),
     )  # fmt: skip
     for _ in train(subject, steps):
