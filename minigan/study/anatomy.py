@@ -15,11 +15,11 @@ from ..condition import join
 from ..errors import UserError, printable
 from ..kernels import FAST, PLAIN, plain
 from ..layers import Dropout, ReLU, Sigmoid, Tanh
-from ..network import Layer, Sequential
+from ..network import Layer
 from ..optim import Adam
 from . import ink
 from .formulas import entry, passes, used
-from .game import LOSSES, d_pass, g_pass, penalty
+from .game import LOSSES, d_pass, g_pass, leaves, penalty
 from .subject import first, from_checkpoint
 
 LEADS = (0, 1, 2, 5, 20)  # steps of D alone
@@ -39,7 +39,8 @@ def anatomy(options):
         steps = STEPS if options.steps is None else options.steps
         subject = first(steps, seed=options.seed, words=options.data or "digits")
     print(f"{subject.name}: {subject.facts}; this may take a minute", flush=True)
-    page = render(dissect(subject))
+    with np.errstate(all="ignore"):  # what is not finite has no number on the page
+        page = render(dissect(subject))
     try:
         with replacing(options.out) as file:
             file.write(page.encode())
@@ -59,11 +60,11 @@ def dissect(subject, leads=None):
     """All that the page shows of a `Subject`, ready for JSON."""
     leads = leads or LEADS
     sheet = _Sheet(subject, len(leads))
-    D, (real, code, z) = subject.D, subject.batch(0)
+    real, _, z = sheet.batch
     alone = [_batch_of_d(subject, step) for step in range(1, max(leads) + 1)]
     states = {}
     for game in {(loss.real, loss.fake): loss for loss in LOSSES}.values():
-        ahead = D.clone()
+        ahead = subject.D.clone()
         ahead.use_kernels(FAST)
         optimizer = Adam(ahead, subject.lr, b1=0.5)
         for step in range(max(leads) + 1):
@@ -73,8 +74,7 @@ def dissect(subject, leads=None):
             if step in leads:
                 for loss in LOSSES:
                     if (loss.real, loss.fake) == (game.real, game.fake):
-                        states[f"{loss.name}/{step}"] = sheet.state(ahead, loss, real, code, z)
-    fake = sheet.fakes(z)
+                        states[f"{loss.name}/{step}"] = sheet.state(ahead, loss)
     value_range = subject.batches.value_range
     return dict(
         name=subject.name,
@@ -82,7 +82,7 @@ def dissect(subject, leads=None):
         leads=list(leads),
         loss=subject.loss,
         losses=[sheet.game(loss) for loss in LOSSES],
-        fakes=ink.photographs(fake[:SHOWN], value_range),
+        fakes=ink.photographs(sheet.fake[:SHOWN], value_range),
         reals=ink.photographs(real[:SHOWN], value_range),
         z=dict(shape=z.shape[1:]),
         layers=sheet.layers,
@@ -115,7 +115,9 @@ class _Sheet:
     def __init__(self, subject, leads):
         self.pictures, self.functions = {}, {}
         self.G = _plain(subject.G)
-        real, code, z = subject.batch(0)
+        real, code, z = self.batch = subject.batch(0)
+        self.G.begin_step(0)
+        self.fake, _ = self.G.forward(z)
         self.layers = dict(G=self.describe(self.G, z[:2]), D=self.describe(
             subject.D, real[:2] if code is None else join(real[:2], code[:2])))
         g, d = (len(layers) for layers in self.layers.values())
@@ -130,7 +132,7 @@ class _Sheet:
     def describe(self, network, x):
         """What the page says of each layer, given two of the network's inputs."""
         described = []
-        for layer in _leaves(_plain(network)):
+        for layer in leaves(_plain(network)):
             x, *calls = passes(layer, x)
             for functions in calls:
                 self.note(functions)
@@ -158,20 +160,19 @@ class _Sheet:
             parts[part] = dict(call=call, function=name)
         return dict(name=loss.name, **parts)
 
-    def fakes(self, z):
-        self.G.begin_step(0)
-        return self.G.forward(z)[0]
-
-    def state(self, D, loss, real, code, z):
-        """Both steps, at the same weights."""
-        G, D, fake = self.G, _plain(D), self.fakes(z)
+    def state(self, D, loss):
+        """Both steps with this D, at the same weights."""
+        (real, code, z), fake = self.batch, self.fake
+        G, D = self.G, _plain(D)
         D.begin_step(0)
         D.zero_grad()
         parts = [d_pass(D, part, images, code)
                  for part, images in ((loss.real, real), (loss.fake, fake))]  # fmt: skip
         extra = penalty(D, loss, real, fake, code)
-        y, dy = ([np.concatenate(pair) for pair in zip(*(_flat(trace["D"]) for trace in traces))]
-                 for traces in zip(*((part.y, part.dy) for part in parts)))  # fmt: skip
+        y, dy = (
+            [np.concatenate(pair) for pair in zip(*(_flat(trace["D"]) for trace in traces))]
+            for traces in ([part.y for part in parts], [part.dy for part in parts])
+        )
         d_step = dict(
             loss=_number(sum(part.loss for part in parts) + (extra or 0)),
             penalty=None if extra is None else _number(extra),
@@ -194,7 +195,7 @@ class _Sheet:
         return dict(d=d_step, g=g_step)
 
     def rows(self, network, y, dy, learns=True):
-        return [self.row(*row, learns) for row in zip(_leaves(network), y, dy)]
+        return [self.row(*row, learns) for row in zip(leaves(network), y, dy)]
 
     def row(self, layer, y, dy, learns):
         """[picture of y, of dy, rms of y, of dy, share, |dW| / |W|]."""
@@ -212,15 +213,6 @@ def _plain(network):
     copy = network.clone()
     copy.use_kernels(PLAIN)
     return copy
-
-
-def _leaves(network):
-    """Yields the layers of a network that are no networks."""
-    for layer in network.layers:
-        if isinstance(layer, Sequential):
-            yield from _leaves(layer)
-        else:
-            yield layer
 
 
 def _flat(trace):
@@ -256,4 +248,5 @@ def _rms(values):
 
 
 def _number(value):
-    return float(f"{float(value):.3g}")
+    """A number of three digits, None where it is not finite."""
+    return float(f"{float(value):.3g}") if np.isfinite(value) else None

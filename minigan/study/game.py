@@ -4,13 +4,14 @@ The losses are pairs of a function of `kernels/plain.py` and its argument, so th
 which formula ran.  D's loss is a sum over real and generated images, G's is of the latter alone.
 """
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..condition import join, join_backward
 from ..kernels import PLAIN
+from ..layers import BatchNorm
+from ..network import Sequential
 from ..penalty import gradient_penalty
 
 
@@ -102,12 +103,19 @@ def penalty(D, loss, real, fake, code=None, step=0):
     None where there is none: another game, or a D whose score is not one number of one sample.
     """
     features = real.shape[-1] + (0 if code is None else code.shape[1])
-    outputs = D.output_shape((*real.shape[1:-1], features))
-    if loss.name != "Wasserstein" or outputs != (1,):
+    if (
+        loss.name != "Wasserstein"
+        or D.output_shape((*real.shape[1:-1], features)) != (1,)
+        or any(isinstance(layer, BatchNorm) for layer in leaves(D))
+    ):
         return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        try:
-            return float(gradient_penalty(D, real, fake, condition=code, step=step))
-        except (UserWarning, NotImplementedError):  # BatchNorm, or no second order
-            return None
+    return float(gradient_penalty(D, real, fake, condition=code, step=step))
+
+
+def leaves(network):
+    """Yields the layers of a network that are no networks."""
+    for layer in network.layers:
+        if isinstance(layer, Sequential):
+            yield from leaves(layer)
+        else:
+            yield layer

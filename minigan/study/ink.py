@@ -82,6 +82,7 @@ def photographs(images, value_range):
 def _png(picture, colours, **how):
     from PIL import Image
 
+    picture = np.nan_to_num(picture)
     largest = np.quantile(np.abs(picture), 0.995) or np.abs(picture).max() or 1
     levels = np.clip(np.rint(picture / largest * MIDDLE), -MIDDLE, MIDDLE) + MIDDLE
     image = Image.frombytes("P", picture.shape[::-1], levels.astype(np.uint8).tobytes())
