@@ -16,7 +16,6 @@ Run it with nothing else on the machine.
 """
 
 import argparse
-import multiprocessing
 import resource
 import statistics
 import sys
@@ -25,6 +24,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent))
+
+from peer import Peer  # noqa: E402
 
 PAUSE = 0.3  # seconds between two turns
 STARTS = 3  # fresh processes a comparison: where memory comes to lie is luck, for all of a life
@@ -51,27 +52,20 @@ def serve(pipe, module, function, arguments, warm_up):
     pipe.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
-class Worker:
-    """One side of a comparison in a process of its own."""
+class Worker(Peer):
+    """One side of a comparison, warmed up."""
 
     def __init__(self, module, function, arguments, *, warm_up):
-        context = multiprocessing.get_context("spawn")
-        self.pipe, other = context.Pipe()
-        self.process = context.Process(
-            target=serve, args=(other, module, function, arguments, warm_up)
-        )
-        self.process.start()
-        self.pipe.recv()
+        super().__init__(serve, module, function, arguments, warm_up)
+        self.answer()
 
     def seconds(self, steps):
         """Seconds a step, over `steps` steps."""
-        self.pipe.send(steps)
-        return self.pipe.recv()
+        return self.ask(steps)
 
     def close(self):
         """End the process; its peak memory in MB."""
-        self.pipe.send(None)
-        peak = self.pipe.recv()
+        peak = self.ask(None)
         self.process.join()
         return peak
 

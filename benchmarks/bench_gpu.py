@@ -10,7 +10,6 @@ of a large matrix product, and the bandwidth of a large copy (bytes read and wri
 """
 
 import argparse
-import multiprocessing
 import statistics
 import sys
 from pathlib import Path
@@ -18,6 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 from gpu_sides import SIDES  # noqa: E402
+from peer import Peer  # noqa: E402
 
 CASES = {"m1 batch 100": ("m1", 100, 50), "m5 batch 128": ("m5", 128, 10),
          "m7 batch 64": ("m7", 64, 5)}  # fmt: skip
@@ -39,10 +39,10 @@ def serve(pipe, name, tf32):
     def best(work):
         return min(milliseconds(5, work) for _ in range(6))
 
-    a, b, out = (side.empty(SIDE, SIDE) for _ in range(3))
+    a, b, out = (side.random(SIDE, SIDE) for _ in range(3))
     rate = 2 * SIDE**3 / best(lambda _: side.matmul(a, b, out)) * 1e-9
     del a, b, out
-    source, target = side.empty(COPIED), side.empty(COPIED)
+    source, target = side.random(COPIED), side.random(COPIED)
     bandwidth = 8 * COPIED / best(lambda _: side.copy(target, source)) * 1e-6
     del source, target
     pipe.send((rate, bandwidth))
@@ -56,17 +56,12 @@ def serve(pipe, name, tf32):
             pipe.send(milliseconds(steps, step))
 
 
-class Worker:
-    def __init__(self, name, tf32):
-        context = multiprocessing.get_context("spawn")
-        self.pipe, other = context.Pipe()
-        self.process = context.Process(target=serve, args=(other, name, tf32))
-        self.process.start()
-        self.ceilings = self.pipe.recv()
+class Worker(Peer):
+    """A side whose ceilings are known: (TFLOP/s, GB/s)."""
 
-    def ask(self, request):
-        self.pipe.send(request)
-        return self.pipe.recv()
+    def __init__(self, name, tf32):
+        super().__init__(serve, name, tf32)
+        self.ceilings = self.answer()
 
     def close(self):
         self.pipe.send(None)

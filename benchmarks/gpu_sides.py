@@ -25,8 +25,9 @@ class Minigan:
         import cupy
 
         import minigan
+        from minigan.kernels.gpu import cublas
 
-        self.cupy, self.mg = cupy, minigan
+        self.cupy, self.mg, self.products = cupy, minigan, cublas
 
     def event(self):
         event = self.cupy.cuda.Event()
@@ -37,11 +38,14 @@ class Minigan:
         stop.synchronize()
         return self.cupy.cuda.get_elapsed_time(start, stop)
 
-    def empty(self, *shape):
-        return self.cupy.ones(shape, "float32")
+    def random(self, *shape):
+        """Numbers in [-1/2, 1/2): a product of ones draws less power, and is faster."""
+        count = int(np.prod(shape))
+        bits = self.cupy.arange(count, dtype="uint32") * np.uint32(2654435761)
+        return (bits.astype("float32") / 2.0**32 - 0.5).reshape(shape)
 
     def matmul(self, a, b, out):
-        self.cupy.matmul(a, b, out=out)
+        self.products.matmul(a, b, out)
 
     def copy(self, target, source):
         self.cupy.copyto(target, source)
@@ -117,8 +121,8 @@ class PyTorch:
         stop.synchronize()
         return start.elapsed_time(stop)
 
-    def empty(self, *shape):
-        return self.torch.ones(shape)
+    def random(self, *shape):
+        return self.torch.rand(shape) - 0.5
 
     def matmul(self, a, b, out):
         self.torch.matmul(a, b, out=out)

@@ -129,7 +129,7 @@ def main(argv=None):
     parser.add_argument("--attributes", metavar="FILE.csv",
                         help="a table in CelebA's form (default: the one in or beside --data)")
     parser.add_argument("--lr", type=training.number(0, 1), default=5e-5, help="learning rate")
-    parser.add_argument("--critic-steps", type=training.integer(1), default=3,
+    parser.add_argument("--critic-steps", type=training.integer(1, 100), default=3,
                         help="updates of the critic for each of G, on the same real images")
     parser.add_argument("--gp-weight", type=training.number(0, 1e6), default=10.0,
                         help="of the gradient penalty")

@@ -130,7 +130,7 @@ def main(argv=None):
     parser = training.parser(__doc__, name="wgan_gp", epochs=25, batch_size=64)
     parser.add_argument("--lr", type=training.number(0, 1),
                         help="learning rate (default: 2e-4, with --clip 5e-5)")
-    parser.add_argument("--critic-steps", type=training.integer(1), default=3,
+    parser.add_argument("--critic-steps", type=training.integer(1, 100), default=3,
                         help="updates of the critic for each of G, on the same real images")
     regularizer = parser.add_mutually_exclusive_group()
     regularizer.add_argument("--gp-weight", type=training.number(0, 1e6), default=10.0,

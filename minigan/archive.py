@@ -25,6 +25,7 @@ from .regular import open_regular
 FORMAT = "minigan checkpoint"
 VERSION = 1
 ZIP_MAGIC = b"PK\x03\x04"
+ZIP64 = b"\x01\x00"  # how the sizes of a member of 4 GB and more are marked
 DTYPES = ("float32", "float64", "uint8")
 LARGEST_TEXT = 2**20  # bytes of a description; those of our examples have 10,000
 
@@ -99,7 +100,8 @@ def read(path):
         ) from error
     except Exception as error:  # zipfile and NumPy have a dozen ways to refuse damage
         raise UserError(
-            f"{path} is truncated or damaged ({error}): restore a copy, or start a new run"
+            f"{path} is truncated or damaged ({str(error)[:200]}): "
+            "restore a copy, or start a new run"
         ) from error
     return arrays, _description(path, arrays.pop("description", np.empty(0)))
 
@@ -140,6 +142,8 @@ def _read_arrays(file):
         for member in members:
             if member.compress_type != zipfile.ZIP_STORED:
                 raise ValueError(f"{member.filename} is compressed")
+            if member.comment or member.extra[:2] not in (b"", ZIP64):
+                raise ValueError(f"{member.filename} is followed by what may be another member")
             content = archive.read(member)
             if len(content) != member.file_size or zlib.crc32(content) != member.CRC:
                 raise ValueError(f"{member.filename} differs from its checksum")

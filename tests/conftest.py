@@ -2,6 +2,7 @@
 
 import sys
 
+import host_cublas
 import host_kernels
 import narrow_gan
 import on_device
@@ -11,6 +12,7 @@ from helpers import run, words, write_idx
 
 from minigan.arrays import array_module
 from minigan.errors import UserError
+from minigan.kernels.gpu import cublas
 from minigan.training import plot
 
 
@@ -43,11 +45,14 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Without a GPU nothing runs with --device gpu, and with one not what is about others."""
+    """Without a GPU nothing runs with --device gpu, and with one not what is about others.
+
+    A warning is an error in a test, but not while plugins that happen to be installed start.
+    """
     device = config.getoption("--device")
     reasons = {}  # what a test has, a mark or a fixture -> why it is skipped
     if device != "cpu":
-        reasons["host"] = "looks at arrays within a call, or needs the CPU's dropout masks"
+        reasons["host"] = "is about the CPU, looks within a call, or needs the CPU's masks"
     if device == "gpu":
         reasons["stand_in"] = "is about the stand-in"
         try:
@@ -55,6 +60,7 @@ def pytest_collection_modifyitems(config, items):
         except UserError as error:
             reasons = {"": str(error)}
     for item in items:
+        item.add_marker(pytest.mark.filterwarnings("error"), append=False)  # a test's own go first
         has = ["", *item.fixturenames, *(mark.name for mark in item.iter_markers())]
         for reason in {reasons[name] for name in has if name in reasons}:
             item.add_marker(pytest.mark.skip(reason=reason))
@@ -66,6 +72,9 @@ def stand_in(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", strict_array_module)
     strict_array_module.host_traffic.clear()
     strict_array_module.launches.clear()
+    library = host_cublas.HostCublas(strict_array_module.launches)
+    monkeypatch.setattr(cublas, "_library", lambda xp: library)
+    cublas._cublas.cache_clear()
     return strict_array_module
 
 

@@ -4,6 +4,7 @@ import contextlib
 import io
 import itertools
 import os
+import signal
 import struct
 import sys
 from pathlib import Path
@@ -38,10 +39,13 @@ def write_idx(folder, count, *, seed=0):
 
 def run(main, *words):
     """Run a command line in this process; returns its exit code."""
+    handler = signal.getsignal(signal.SIGINT)
     try:
         command(lambda: main([str(word) for word in words]), "program")
     except SystemExit as end:
         return end.code or 0
+    finally:
+        signal.signal(signal.SIGINT, handler)  # a program that has ended heeds no Ctrl-C
 
 
 def environment(home):

@@ -255,7 +255,7 @@ SEEN_ELSEWHERE = [
     ),
     mutant(
         "a resumed run starts with the data and the noise of step 0", RUN,
-        'self.step = self.saved_step = run["step"]', 'self.saved_step = run["step"]',
+        'self.step = self.saved_step = checkpoint', 'self.saved_step = checkpoint',
         RESUME,
     ),
     mutant(

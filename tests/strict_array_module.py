@@ -83,7 +83,12 @@ class ndarray:
     ndim = property(lambda self: self._memory.ndim)
     size = property(lambda self: self._memory.size)
     dtype = property(lambda self: self._memory.dtype)
+    strides = property(lambda self: self._memory.strides)
+    itemsize = property(lambda self: self._memory.itemsize)
     T = property(lambda self: ndarray(self._memory.T))
+    data = property(
+        lambda self: types.SimpleNamespace(ptr=self._memory.ctypes.data, device_id=0)
+    )
 
     def __len__(self):
         return len(self._memory)
@@ -96,6 +101,10 @@ class ndarray:
 
     def transpose(self, *axes):
         return ndarray(self._memory.transpose(*axes))
+
+    def repeat(self, repeats, axis=None):
+        launches.append("repeat")
+        return ndarray(self._memory.repeat(repeats, axis=axis))
 
     def swapaxes(self, axis1, axis2):
         return ndarray(self._memory.swapaxes(axis1, axis2))
@@ -378,12 +387,20 @@ class CUDARuntimeError(RuntimeError):
 
 
 class OutOfMemoryError(MemoryError):
-    """As CuPy's."""
+    """As CuPy's: of the bytes asked for and those that it has."""
+
+    def __init__(self, size, total):
+        super().__init__(
+            f"Out of memory allocating {size:,} bytes (allocated so far: {total:,} bytes)."
+        )
 
 
 cuda = types.SimpleNamespace(
+    device=types.SimpleNamespace(get_cublas_handle=lambda: 1),
+    get_current_stream=lambda: types.SimpleNamespace(ptr=0),
     runtime=types.SimpleNamespace(
         getDeviceCount=lambda: 1,
+        runtimeGetVersion=lambda: 12090,
         memGetInfo=lambda: (2**33, 2**34),  # free and total
         CUDARuntimeError=CUDARuntimeError,
     ),

@@ -93,9 +93,9 @@ def test_a_run_draws_with_the_average_and_trains_without(gan, pictures, tmp_path
 
     def watched_step(G, *rest):
         if not seen:
-            seen.append(G.params.copy())
+            seen.append(mg.to_device(G.params.copy(), "cpu"))
         result = train_step(G, *rest)
-        seen.append(G.params.copy())
+        seen.append(mg.to_device(G.params.copy(), "cpu"))
         return result
 
     gan.train_step = watched_step

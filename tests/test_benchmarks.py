@@ -2,6 +2,7 @@
 
 import importlib
 import math
+import os
 from pathlib import Path
 
 import parity
@@ -13,15 +14,15 @@ BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
 @pytest.fixture
-def benchmark(monkeypatch):
+def script(monkeypatch):
     """A function that imports benchmarks/<name>.py, as the benchmarks import each other."""
     monkeypatch.syspath_prepend(BENCHMARKS)
     return importlib.import_module
 
 
 @pytest.fixture
-def narrow_steps(benchmark, monkeypatch):
-    module = benchmark("steps_minigan")
+def narrow_steps(script, monkeypatch):
+    module = script("steps_minigan")
     monkeypatch.setattr(module.OPTIONS, "width", 0.05)
     return module
 
@@ -70,8 +71,51 @@ def test_flops_are_those_of_the_products_of_a_step(narrow_steps, name, monkeypat
     assert sum(counts) == narrow_steps.flops(name, 4)
 
 
-def test_the_networks_that_grow_are_those_of_m5_at_its_size(benchmark):
+def test_the_networks_that_grow_are_those_of_m5_at_its_size(script):
     module, options = parity.example("dcgan"), parity.example_options()
     own = (module.generator(options), module.discriminator(options))
-    for grown, network in zip(benchmark("growth").networks(64, 1.0), own, strict=True):
+    for grown, network in zip(script("growth").networks(64, 1.0), own, strict=True):
         assert [repr(layer) for layer in grown.layers] == [repr(layer) for layer in network.layers]
+
+
+def answer_once(pipe, name):
+    """What a process does that dies before its second answer, or at once."""
+    if name == "at once":
+        os._exit(7)
+    pipe.send("ready")
+    pipe.recv()
+    os._exit(7)
+
+
+class TestAProcessThatDies:
+    """It ends the comparison: nobody waits for its answer."""
+
+    @pytest.mark.parametrize("name", ["at once", "later"])
+    def test_is_named(self, script, name):
+        peer = script("peer").Peer(answer_once, name)
+        with pytest.raises(SystemExit, match=f"the process of {name} died .exit code 7"):
+            assert peer.answer() == "ready"
+            peer.ask("more")
+
+    def test_both_benchmarks_notice(self, script):
+        """One's worker finds no such step, the other's neither CuPy nor PyTorch for a GPU."""
+        with pytest.raises(SystemExit, match="the process of steps_minigan m0 .* died"):
+            script("bench").Worker("steps_minigan", "m0", (4,), warm_up=1)
+        with pytest.raises(SystemExit, match="the process of nobody False died"):
+            script("bench_gpu").Worker("nobody", False)
+
+
+class TestTheCheckOfAGPU:
+    PARTS = ("pointwise", "normalisation", "products", "convolutions")
+
+    def test_all_is_as_the_plain_formulas_say(self, gpu, script, capsys):
+        assert script("gpu_smoke").main(["--small", *self.PARTS]) == 0, capsys.readouterr().out
+
+    def test_a_wrong_kernel_is_named(self, gpu, script, monkeypatch, capsys):
+        smoke = script("gpu_smoke")
+        right = smoke.gpu.tanh_backward
+        monkeypatch.setattr(smoke.gpu, "tanh_backward", lambda dy, y: right(dy, y) * 1.00001)
+        monkeypatch.setattr(smoke.gpu, "normalize", lambda *arrays: 1 / 0)
+        assert smoke.main(["--small", *self.PARTS[:2]]) == 1
+        last = capsys.readouterr().out.splitlines()[-1]
+        assert last == "FAILED: tanh_backward float32, tanh_backward float64, normalisation"

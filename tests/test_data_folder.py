@@ -2,6 +2,7 @@
 
 import io
 import os
+import time
 import struct
 import sys
 import zlib
@@ -320,7 +321,7 @@ def test_many_broken_files_are_one_line(photos):
     (photos / "00\n.png").write_bytes(b"?")
     loaded, lines = load(photos)
     assert len(loaded) == 1 and len(lines) == 2
-    assert r": 0.png (empty), '00\n.png' (not a picture), 1.png (empty), " in lines[1]
+    assert r": 0.png (empty), 00\n.png (not a picture), 1.png (empty), " in lines[1]
     assert lines[1].endswith("3.png (empty) and 5 more") and "\n" not in lines[1]
 
 
@@ -399,16 +400,63 @@ def test_a_changed_folder_is_decoded_again_in_place_of_the_old(pair, decodings, 
     lambda content: content[10:],
     lambda content: bytes([content[0] ^ 1]) + content[1:],
     lambda content: content[:-8] + b"\xff" * 8,
-    lambda content: content[:384] + b"[]" + (2).to_bytes(8, "little"),
-    lambda content: content[:384] + b"{" + (1).to_bytes(8, "little"),
+    lambda content: content[:384] + b"[]" + bytes(4) + (2).to_bytes(8, "little"),
+    lambda content: content[:390] + bytes([content[390] ^ 1]) + content[391:],
 ])
-def test_a_damaged_cached_file_is_made_again(pair, decodings, cached, damage):
+def test_a_damaged_cached_file_is_made_again_with_a_line(pair, decodings, cached, damage):
     good, _ = load(pair)
     path, = cached.iterdir()
     content = path.read_bytes()
     path.write_bytes(damage(content))
-    assert np.array_equal(load(pair)[0].images, good.images) and len(decodings) == 4
+    loaded, lines = load(pair)
+    assert np.array_equal(loaded.images, good.images) and len(decodings) == 4
     assert path.read_bytes() == content
+    assert f"{path} is damaged: decoding the pictures again" in lines
+
+
+def test_every_flip_of_a_bit_of_a_cached_file_is_noticed(photos, cached):
+    """The skipped files are part of it: they say which picture has which name."""
+    for name in "abc":
+        save(photos / f"{name}.png", noise(), pnginfo=None)
+    (photos / "bad.png").write_text("no picture")
+    good, _ = load(photos)
+    path, = cached.iterdir()
+    content = path.read_bytes()
+    for bit in np.random.default_rng(0).permutation(8 * len(content))[:2000]:
+        damaged = bytearray(content)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        loaded, lines = load(photos)
+        assert np.array_equal(loaded.images, good.images) and loaded.files == good.files
+        assert any("is damaged: decoding" in line for line in lines), bit
+
+
+def test_two_builds_at_once_do_not_mind_each_other(pair, photos, cached, monkeypatch):
+    """The second has found other pictures, and its file replaces that of the first."""
+    begin, read = [], decode.read
+
+    def meanwhile(path, **form):
+        if not begin:
+            begin.append(True)
+            save(photos / "c.png", noise())
+            begin.append(load(photos)[0])
+            (photos / "c.png").unlink()
+        return read(path, **form)
+
+    monkeypatch.setattr(decode, "read", meanwhile)
+    first, _ = load(pair)
+    assert len(first) == 2 and len(begin[1]) == 3 and first.files == ("a.png", "b.png")
+    assert len(list(cached.iterdir())) == 1
+
+
+def test_what_a_killed_build_has_left_goes_after_an_hour(pair, cached):
+    cached.mkdir(parents=True)
+    for name, age in ((".old.pixels.7-ab.tmp", 4000), (".new.pixels.8-ab.tmp", 3000)):
+        (cached / name).write_text("half")
+        then = time.time() - age
+        os.utime(cached / name, (then, then))
+    load(pair)
+    assert {path.name for path in cached.glob(".*")} == {".new.pixels.8-ab.tmp"}
 
 
 def test_large_sets_are_mapped_and_small_ones_read(pair, monkeypatch):

@@ -18,6 +18,8 @@ from pathlib import Path
 import pytest
 from mutants import LOSSES, MUTANTS, mutant
 
+pytestmark = pytest.mark.host
+
 ROOT = Path(__file__).parents[1]
 WORKERS = 2
 TIMEOUT = 120  # seconds for the checks of one mutant: a fault may make an endless loop

@@ -10,6 +10,8 @@ import pytest
 from mutants import ACTIVATION, DROPOUT, GATE, NETWORK, NORM, RUN, mutant
 from test_mutations import ROOT, WORKERS, copy_project, run_checks, try_mutant
 
+pytestmark = pytest.mark.host
+
 CONDITION, PENALTY = "minigan/condition.py", "minigan/penalty.py"
 ATTRIBUTES, CONV = "minigan/data/attributes.py", "minigan/layers/conv.py"
 M7, M8 = "examples/wgan_gp.py", "examples/cgan.py"

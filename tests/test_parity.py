@@ -5,6 +5,7 @@ import parity
 import pytest
 
 
+@pytest.mark.host
 @pytest.mark.parametrize("name", parity.CASES)
 def test_it_arrives_where_pytorch_does(name):
     ours = parity.condensed(parity.train_minigan(parity.CASES[name]))

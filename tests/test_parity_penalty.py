@@ -6,6 +6,9 @@ import pytest
 from parity_penalty import TOLERANCE, differences
 
 
+pytestmark = pytest.mark.host
+
+
 @pytest.fixture(scope="module")
 def golden():
     return parity_penalty.golden()

@@ -370,6 +370,7 @@ def work(monkeypatch):
     return done
 
 
+@pytest.mark.host
 def test_a_penalty_costs_less_than_a_plain_step(work):
     """One forward, one input gradient, and one way up, a forward with weight gradients.
 

@@ -8,7 +8,9 @@ import pytest
 from PIL import Image
 
 from minigan.atomic import replacing
-from minigan.training.pictures import BACKGROUND, grid, save_gif, save_png, to_uint8
+from minigan.training.pictures import (
+    BACKGROUND, grid, read, save_gif, save_png, thinned, to_uint8,
+)  # fmt: skip
 from minigan.training.plot import COLOURS, _extremes, _moving_average, _ticks, loss_curve
 
 RNG = np.random.default_rng(7)
@@ -160,7 +162,7 @@ class TestGif:
         paths = [tmp_path / f"epoch_{index:03d}.png" for index in range(3)]
         for path, frame in zip(paths, frames):
             save_png(path, frame)
-        save_gif(tmp_path / "a.gif", paths)
+        save_gif(tmp_path / "a.gif", [read(path) for path in paths])
         assert durations(tmp_path / "a.gif") == [200, 200, 2000]
         with Image.open(tmp_path / "a.gif") as gif:
             assert gif.info["loop"] == 0
@@ -186,7 +188,7 @@ class TestGif:
 
     def test_thinning_keeps_the_ends(self, tmp_path):
         frames = [np.full((4, 4), value, np.uint8) for value in range(200)]
-        save_gif(tmp_path / "a.gif", frames, max_frames=50)
+        save_gif(tmp_path / "a.gif", thinned(frames, 50))
         shown = []
         with Image.open(tmp_path / "a.gif") as gif:
             for index in range(gif.n_frames):
@@ -216,9 +218,21 @@ class TestGif:
             save_gif(tmp_path / "a.gif", [])
         with pytest.raises(ValueError, match="one size"):
             save_gif(tmp_path / "a.gif", [noise(4, 4), noise(4, 5)])
-        with pytest.raises(OSError):
-            save_gif(tmp_path / "a.gif", [tmp_path / "missing.png"])
         assert os.listdir(tmp_path) == []
+
+    def test_files_that_are_no_pictures_are_refused(self, tmp_path):
+        save_png(tmp_path / "a.png", noise(40, 40))
+        (tmp_path / "half.png").write_bytes((tmp_path / "a.png").read_bytes()[:900])
+        (tmp_path / "text.png").write_text("words")
+        for name in ("half.png", "text.png"):
+            with pytest.raises(ValueError, match="no picture, or damaged"):
+                read(tmp_path / name)
+        with pytest.raises(OSError):
+            read(tmp_path / "missing.png")
+        if hasattr(os, "mkfifo"):
+            os.mkfifo(tmp_path / "pipe.png")
+            with pytest.raises(OSError, match="not a regular file"):
+                read(tmp_path / "pipe.png")
 
 
 def picture_of(tmp_path, history):

@@ -55,21 +55,22 @@ def test_permutations():
 SHAPES = [(400, 300), (3, 3, 40, 50)]
 
 
+INITIALIZERS = [
+    (init.Constant(2.0), lambda i, o: 0.0, lambda i, o: 2.0),
+    (init.Normal(0.1), lambda i, o: 0.01, lambda i, o: np.inf),
+    (init.TruncatedNormal(0.02), lambda i, o: (0.02 * 0.8796) ** 2, lambda i, o: 0.04),
+    (init.GlorotUniform(), lambda i, o: 2 / (i + o), lambda i, o: np.sqrt(6 / (i + o))),
+    (init.GlorotNormal(), lambda i, o: 2 / (i + o), lambda i, o: np.inf),
+    (init.HeNormal(), lambda i, o: 2 / i, lambda i, o: np.inf),
+    (init.HeUniform(), lambda i, o: 2 / i, lambda i, o: np.sqrt(6 / i)),
+    (init.UniformFanIn(), lambda i, o: 1 / (3 * i), lambda i, o: 1 / np.sqrt(i)),
+    (init.UniformFanIn(fan_in=9), lambda i, o: 1 / 27, lambda i, o: 1 / 3),
+]  # each with its variance and its bound
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(
-    "initializer, variance, bound",
-    [
-        (init.Constant(2.0), lambda i, o: 0.0, lambda i, o: 2.0),
-        (init.Normal(0.1), lambda i, o: 0.01, lambda i, o: np.inf),
-        (init.TruncatedNormal(0.02), lambda i, o: (0.02 * 0.8796) ** 2, lambda i, o: 0.04),
-        (init.GlorotUniform(), lambda i, o: 2 / (i + o), lambda i, o: np.sqrt(6 / (i + o))),
-        (init.GlorotNormal(), lambda i, o: 2 / (i + o), lambda i, o: np.inf),
-        (init.HeNormal(), lambda i, o: 2 / i, lambda i, o: np.inf),
-        (init.HeUniform(), lambda i, o: 2 / i, lambda i, o: np.sqrt(6 / i)),
-        (init.UniformFanIn(), lambda i, o: 1 / (3 * i), lambda i, o: 1 / np.sqrt(i)),
-        (init.UniformFanIn(fan_in=9), lambda i, o: 1 / 27, lambda i, o: 1 / 3),
-    ],
-    ids=repr,
+    "initializer, variance, bound", INITIALIZERS, ids=[repr(case[0]) for case in INITIALIZERS]
 )
 def test_initialisers(initializer, variance, bound, shape):
     values = initializer(shape, random.generator(0, "w"))

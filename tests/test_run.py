@@ -78,7 +78,9 @@ def test_results(gan, pictures, tmp_path, capsys, dtype):
         assert plot.size == (1000, 600)
 
     stored = arrays(out / "checkpoint.npz")
-    assert {array.dtype.name for name, array in stored.items() if name != "description"} == {dtype}
+    texts = {name for name, array in stored.items() if array.dtype == np.uint8}
+    assert texts == {"description", "history"}
+    assert {stored[name].dtype.name for name in stored.keys() - texts} == {dtype}
     assert "generator/optimizer/m" in stored and "generator/buffers" in stored
     assert str(out / "samples.gif") in capsys.readouterr().out
 
@@ -191,11 +193,9 @@ def test_a_second_ctrl_c_stops_at_once(gan, pictures, tmp_path, capsys, monkeypa
         signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(interrupts, "SAME_PRESS", 0)
-    before = signal.getsignal(signal.SIGINT)
     at_step(gan, 7, twice)
     assert run(gan.main, *words(pictures, tmp_path / "out")) == 130
     assert capsys.readouterr().err.splitlines()[-1] == "program: interrupted"
-    assert signal.getsignal(signal.SIGINT) is before
     assert saved_step(tmp_path / "out") == 5
     assert run(gan.main, "--resume", "--out", tmp_path / "out") == 0
     assert_same_results(tmp_path / "out", whole)
@@ -453,6 +453,170 @@ def test_only_our_own_leftovers_are_removed(gan, pictures, tmp_path):
         (tmp_path / name).write_text("half")
     assert run(gan.main, *words(pictures, tmp_path, "--steps", 1)) == 0
     assert [name for name in (*ours, *theirs) if (tmp_path / name).exists()] == theirs
+
+
+DAMAGES = {
+    "missing": lambda rows: None,
+    "cut in its header": lambda rows: rows[:30],
+    "halved": lambda rows: rows[: len(rows) // 2],
+    "doubled": lambda rows: rows.replace(b"\n", b"\n\n") + rows,
+    "another row": lambda rows: rows.replace(b"\n3,1,", b"\n3,7,"),
+    "no numbers": lambda rows: rows.replace(b"\n3,1,", b"\nx,y,"),
+    "a binary tail": lambda rows: rows[:200] + bytes(range(256)),
+    "another header": lambda rows: rows.replace(b"d_real", b"d_ideal"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_history_is_restored_on_resume(
+    gan, pictures, tmp_path, capsys, whole, damage
+):
+    out = tmp_path / "out"
+    assert run(gan.main, *words(pictures, out, "--steps", 7)) == 0
+    path = out / "history.csv"
+    rows = damage(path.read_bytes())
+    path.unlink()
+    if rows is not None:
+        path.write_bytes(rows)
+    assert run(gan.main, "--resume", "--out", out, "--epochs", EPOCHS) == 0
+    assert "had lost or changed rows" in capsys.readouterr().err
+    assert_same_results(out, whole)
+
+
+def test_a_foreign_history_is_not_written_over(gan, pictures, tmp_path, capsys):
+    assert run(gan.main, *words(pictures, tmp_path, "--steps", 2)) == 0
+    (tmp_path / "history.csv").write_text("year,event\n1815,Waterloo\n")
+    assert run(gan.main, "--resume", "--out", tmp_path, "--steps", 3) == 2
+    assert "history.csv is not a history: move it away" in capsys.readouterr().err
+    assert (tmp_path / "history.csv").read_text().startswith("year")
+
+
+def test_saving_at_once_after_a_resume_keeps_the_history(gan, pictures, tmp_path, monkeypatch):
+    def body(run, step):
+        run.save()
+        step()
+
+    assert run(gan.main, *words(pictures, tmp_path, "--steps", 7)) == 0
+    main = leaving(gan, monkeypatch, body)
+    assert run(main, "--resume", "--out", tmp_path, "--steps", 8) == 0
+    content = Checkpoint(tmp_path / "checkpoint.npz").history
+    assert content == (tmp_path / "history.csv").read_bytes() and content.count(b"\n") == 9
+
+
+def test_a_checkpoint_without_history_goes_on_with_the_file(gan, pictures, tmp_path, whole):
+    """So older versions wrote them."""
+    out = tmp_path / "out"
+    assert run(gan.main, *words(pictures, out, "--steps", 7)) == 0
+    stored = {name: v for name, v in arrays(out / "checkpoint.npz").items() if name != "history"}
+    np.savez(out / "checkpoint.npz", **stored)
+    with open(out / "history.csv", "a") as file:
+        file.write("8,2,1.5,0.5,0.5,0.5\n9,2,1.")
+    assert run(gan.main, "--resume", "--out", out, "--epochs", EPOCHS) == 0
+    assert_same_results(out, whole)
+
+
+@pytest.mark.parametrize("content", [b"", b"words", None, "other size"])
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_bad_sheet_is_drawn_again_or_left_out(
+    gan, pictures, tmp_path, capsys, whole, content, finished
+):
+    out = tmp_path / "out"
+    assert run(gan.main, *words(pictures, out, "--steps", 10 if finished else 7)) == 0
+    capsys.readouterr()
+    for name in ("epoch_000.png", "epoch_002.png"):
+        sheet = out / "samples" / name
+        if content == "other size":
+            Image.new("RGB", (9, 7)).save(sheet)
+        elif content is None:
+            sheet.write_bytes(sheet.read_bytes()[:300])
+        else:
+            sheet.write_bytes(content)
+    assert run(gan.main, "--resume", "--out", out, "--epochs", EPOCHS) == 0
+    [line] = [line for line in capsys.readouterr().err.splitlines() if "left out" in line]
+    assert "left out of samples.gif: " in line and "epoch_000.png" in line
+    assert (out / "samples/epoch_002.png").read_bytes() == (
+        whole / "samples/epoch_002.png"
+    ).read_bytes()
+    with Image.open(out / "samples.gif") as gif:
+        assert gif.n_frames == 2
+
+
+def test_a_run_that_has_not_begun_to_train_may_be_begun_anew(gan, pictures, tmp_path, capsys):
+    """The advice after a batch that did not fit: another --batch-size in the same folder."""
+
+    def full(*_):
+        raise MemoryError
+
+    step = gan.train_step
+    gan.train_step = full
+    assert run(gan.main, *words(pictures, tmp_path)) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "--batch-size 4 would fit" in line
+    gan.train_step = step
+    assert run(gan.main, *words(pictures, tmp_path, "--batch-size", 4)) == 0
+    assert saved_step(tmp_path) == 20
+
+
+def test_the_slower_of_two_runs_does_not_replace_what_the_quicker_has_done(
+    gan, pictures, tmp_path, capsys, monkeypatch, whole
+):
+    """Both have looked at the folder before either took the lock."""
+    out, load = tmp_path / "out", gan.data.load
+
+    def slow_load(*arguments, **keywords):
+        monkeypatch.setattr(gan.data, "load", load)
+        assert run(example().main, *words(pictures, out)) == 0
+        return load(*arguments, **keywords)
+
+    monkeypatch.setattr(gan.data, "load", slow_load)
+    assert run(gan.main, *words(pictures, out, "--seed", 1)) == 2
+    assert "holds a run already" in capsys.readouterr().err
+    assert_same_results(out, whole)
+
+
+def test_a_resume_notices_that_the_run_has_become_another(
+    gan, pictures, tmp_path, capsys, monkeypatch, whole
+):
+    out, load = tmp_path / "out", gan.data.load
+    assert run(gan.main, *words(pictures, out, "--steps", 2, "--seed", 1)) == 0
+
+    def slow_load(*arguments, **keywords):
+        monkeypatch.setattr(gan.data, "load", load)
+        shutil.rmtree(out)
+        assert run(example().main, *words(pictures, out)) == 0
+        return load(*arguments, **keywords)
+
+    monkeypatch.setattr(gan.data, "load", slow_load)
+    assert run(gan.main, "--resume", "--out", out, "--steps", 12) == 2
+    assert "seed is 0 there, 1 here" in capsys.readouterr().err
+    assert_same_results(out, whole)
+
+
+@pytest.mark.parametrize("name", [
+    "config.json", "history.csv", "losses.png", "samples.gif", "samples/epoch_000.png",
+])
+def test_what_is_not_ours_is_never_written_over(gan, pictures, tmp_path, capsys, name):
+    path = tmp_path / "out" / name
+    path.parent.mkdir(parents=True)
+    for content in ("", "mine", '{"version": "of something else"}'):
+        path.write_text(content)
+        assert run(gan.main, *words(pictures, tmp_path / "out")) == 2
+        line = capsys.readouterr().err.splitlines()[-1]
+        assert str(path) in line and "move it away, or give another --out" in line
+        assert path.read_text() == content
+
+
+def test_a_checkpoint_that_is_a_link_stays_one(gan, pictures, tmp_path, whole):
+    out, place = tmp_path / "out", tmp_path / "elsewhere"
+    assert run(gan.main, *words(pictures, out, "--steps", 7)) == 0
+    place.mkdir()
+    (out / "checkpoint.npz").rename(place / "mine.npz")
+    (out / "checkpoint.npz").symlink_to(place / "mine.npz")
+    (place / ".mine.npz.7.tmp").write_text("half")
+    assert run(gan.main, "--resume", "--out", out, "--epochs", EPOCHS) == 0
+    assert (out / "checkpoint.npz").is_symlink()
+    assert os.listdir(place) == ["mine.npz"] and saved_step(out) == 10
+    assert_same_results(out, whole)
 
 
 def test_two_runs_in_one_folder(gan, pictures, tmp_path, capsys, whole):

@@ -18,17 +18,16 @@ def output(layer, x=X, **mode):
     return layer.build(dtype="float64").forward(x, **mode)[0]
 
 
-@pytest.mark.parametrize(
-    ("layer", "f"),
-    [
-        (mg.ReLU(), lambda x: np.where(x > 0, x, 0)),
-        (mg.LeakyReLU(0.2), lambda x: np.where(x > 0, x, 0.2 * x)),
-        (mg.Sigmoid(), lambda x: 1 / (1 + np.exp(-x))),
-        (mg.Tanh(), lambda x: (np.exp(x) - np.exp(-x)) / (np.exp(x) + np.exp(-x))),
-        (mg.Flatten(), lambda x: np.stack([sample.ravel() for sample in x])),
-    ],
-    ids=repr,
-)
+FUNCTIONS = [
+    (mg.ReLU(), lambda x: np.where(x > 0, x, 0)),
+    (mg.LeakyReLU(0.2), lambda x: np.where(x > 0, x, 0.2 * x)),
+    (mg.Sigmoid(), lambda x: 1 / (1 + np.exp(-x))),
+    (mg.Tanh(), lambda x: (np.exp(x) - np.exp(-x)) / (np.exp(x) + np.exp(-x))),
+    (mg.Flatten(), lambda x: np.stack([sample.ravel() for sample in x])),
+]
+
+
+@pytest.mark.parametrize(("layer", "f"), FUNCTIONS, ids=[repr(layer) for layer, _ in FUNCTIONS])
 def test_functions_without_parameters(layer, f):
     np.testing.assert_allclose(output(layer), f(X), rtol=1e-12)
 

@@ -14,7 +14,6 @@ Nothing here knows of networks or devices.
 
 import math
 import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from ..errors import UserError
 from . import attributes, cifar, digits, folder, mnist, published
 from .dataset import Dataset
 from .fitting import check_form, fit_images
+from .status import say
 
 __all__ = ["Dataset", "attributes", "cifar", "digits", "folder", "load", "mnist"]
 
@@ -61,9 +61,10 @@ def load(name="auto", *, auto="mnist", size=None, channels=None, fit="crop", cla
     own = (cifar.SIDE, 3) if "cifar10" in (name, auto) else (digits.SIDE, 1)
     size, channels = own[0] if size is None else size, own[1] if channels is None else channels
     check_form(size, channels, fit)
-    notify = notify or _print
+    notify = notify or say
 
-    drawn = dict(split=split, seed=seed, size=size, channels=channels, limit=limit)
+    drawn = dict(split=split, seed=seed, size=size, channels=channels, limit=limit,
+                 notify=notify)
     found = dict(split=split, classes=classes, notify=notify, download=download)
 
     if name == "auto" and auto == "digits":
@@ -112,7 +113,3 @@ def _kind(path, auto, split, classes):
         return "folder"
     raise UserError(f"{path}: no train-images-idx3-ubyte or .gz in this folder, no CIFAR-10 and no "
                     "pictures: give the folder that holds one of these")
-
-
-def _print(line):
-    print(line, file=sys.stderr)

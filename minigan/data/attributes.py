@@ -11,13 +11,16 @@ missing on one side can move a label to another picture.
 """
 
 import csv
-import sys
+import io
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import UserError
+from ..regular import open_regular
+from .status import say
 
 FIRST_COLUMN = "image_id"
 VALUES = {"1": 1, "-1": -1}
@@ -35,7 +38,7 @@ def label(dataset, attribute=None, *, table=None, notify=None):
     not of CelebA's form or has values other than 1 and -1 in that column, for an attribute that
     there is not, and where no picture, or only one of the two labels, is left.
     """
-    notify = notify or _print
+    notify = notify or say
     if table is None:
         name = _choose(attribute, list(dataset.attributes), f"data {dataset.name}")
     else:
@@ -52,10 +55,10 @@ def label(dataset, attribute=None, *, table=None, notify=None):
 
 def read(path, attribute=None):
     """(name, values) of one attribute in a table: values is a dict image_id -> 1 or -1."""
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            lines = csv.reader(file)
+        with open_regular(path) as file:
+            lines = csv.reader(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""))
             header = [word.strip() for word in next(lines, [])]
             if header[:1] != [FIRST_COLUMN]:
                 raise UserError(f"{path} is not an attribute table: its first line should begin "
@@ -85,7 +88,7 @@ def read(path, attribute=None):
 
 def find(folder):
     """The CSV file in a folder, or else beside it.  UserError unless there is exactly one."""
-    folder = Path(folder).expanduser()
+    folder = Path(os.path.expanduser(folder))
     for place in (folder, folder.absolute().parent):
         if tables := sorted(place.glob("*.csv")):
             if len(tables) == 1:
@@ -128,7 +131,3 @@ def _match(dataset, name, rows, table, notify):
     images = dataset.images if len(chosen) == len(dataset) else dataset.images[chosen]
     return replace(dataset, images=images, files=tuple(row_of.values()),
                    attributes={name: np.array(values, np.int64)})
-
-
-def _print(line):
-    print(line, file=sys.stderr)

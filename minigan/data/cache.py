@@ -1,10 +1,13 @@
 """The user's cache directory: what minigan can make or fetch again."""
 
+import contextlib
 import os
 import sys
 from pathlib import Path
 
-from ..atomic import replacing
+from ..atomic import remove_leftovers, replacing
+
+DEAD = 3600.0  # seconds without a byte, after which nobody writes a temporary file any longer
 
 
 def cache_dir():
@@ -24,7 +27,15 @@ def cache_dir():
     return Path(base) / "minigan"
 
 
-def write(path, content):
-    """Write bytes to `path` all at once, as `replacing` does; raises OSError."""
+@contextlib.contextmanager
+def writing(path):
+    """`replacing(path)`, and the room is taken back that killed writers beside it have left."""
+    remove_leftovers(path.parent / "*", silent=DEAD)
     with replacing(path) as file:
+        yield file
+
+
+def write(path, content):
+    """Write bytes to `path` all at once; raises OSError."""
+    with writing(path) as file:
         file.write(content)

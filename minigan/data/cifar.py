@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UserError
+from ..regular import open_regular
 from . import folder, idx, published
 from .dataset import Dataset
 
@@ -154,7 +155,8 @@ def _records(content, where):
 
 def _content(path):
     try:
-        return path.read_bytes()
+        with open_regular(path) as file:
+            return file.read()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}): "
                         "make it a readable file") from error
@@ -172,6 +174,9 @@ def _unpacked(content, where, split):
             for member in archive:
                 name = member.name.rpartition("/")[2]
                 if member.isfile() and name in BATCHES[split]:
+                    # A sparse member, or a false size, would say how much memory is taken.
+                    if member.issparse() or member.size > len(unpacked.getbuffer()):
+                        raise ValueError(f"{name} is not stored in full")
                     batches[name] = archive.extractfile(member).read()
     except (tarfile.TarError, EOFError, OSError, ValueError) as error:
         raise UserError(f"{where}: damaged or no archive ({error}): {FIX}") from error
@@ -185,8 +190,8 @@ def _published(notify, allow_download, patience):
     """The archive exactly as published, from the cache or a mirror."""
     kept = published.cache_folder("cifar10")
     if kept:
-        with contextlib.suppress(OSError, ValueError):       # missing or damaged: fetched again
-            return _genuine((kept / ARCHIVE).read_bytes())
+        with contextlib.suppress(ValueError):                # missing or damaged: fetched again
+            return _genuine(_content(kept / ARCHIVE))
     return published.fetch(
         "CIFAR-10", ARCHIVE, urls=[f"{mirror}{ARCHIVE}" for mirror in MIRRORS],
         accept=_genuine, limit=ARCHIVE_SIZE, folder=kept, notify=notify,

@@ -10,6 +10,7 @@ import warnings
 
 import numpy as np
 
+from ..regular import open_regular
 from .fitting import fit_picture
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
@@ -44,7 +45,7 @@ def read(path, *, size, channels, fit="crop"):
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(path, formats=FORMATS) as picture:
+        with open_regular(path) as file, Image.open(file, formats=FORMATS) as picture:
             picture.draft(None, (2 * size, 2 * size))        # JPEG can be decoded at 1/2 .. 1/8
             picture.load()
             return fit_picture(_flat(_upright(picture)), size=size, channels=channels, fit=fit)

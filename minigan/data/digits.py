@@ -13,10 +13,15 @@ they vary, were set to those of MNIST.  The page may have more pixels than 28 x 
 stays what it is and is drawn finer.
 """
 
+import contextlib
+import zlib
+
 import numpy as np
 
+from ..regular import open_regular
 from . import cache, colours, glyphs
 from .dataset import Dataset, check_limit
+from .status import say
 
 SIDE = 28          # of MNIST's page, whose pixel is the unit of all lengths below
 COUNTS = {"train": 30_000, "test": 4_000}
@@ -27,7 +32,7 @@ BLOCK = 500        # digits that share a generator of random numbers
 FEW = 20           # digits drawn at a time: their arrays stay in the processor's cache
 
 
-def load(*, split="train", seed=0, size=SIDE, channels=1, limit=None):
+def load(*, split="train", seed=0, size=SIDE, channels=1, limit=None, notify=say):
     """The built-in digits as a `Dataset`, images uint8 (N, size, size, channels).
 
     30,000 to train on, or 4,000 others for `"test"`; fewer where they would take more than
@@ -35,8 +40,8 @@ def load(*, split="train", seed=0, size=SIDE, channels=1, limit=None):
     limit: make the first so many only; raises UserError unless there are as many.
 
     Those of MNIST's form are drawn once (about a second) and kept in the user's cache directory
-    where that can be written; a cached file that is damaged is drawn again.  Others are drawn
-    every time.
+    where that can be written; a cached file that is damaged is drawn again, and `notify` called
+    with a line that says so.  Others are drawn every time.
     """
     count = min(COUNTS[split], MOST_BYTES // (size * size * channels))
     wanted = count if limit is None else limit
@@ -44,7 +49,7 @@ def load(*, split="train", seed=0, size=SIDE, channels=1, limit=None):
     form = f"{size}x{size} {'grey' if channels == 1 else 'in colour'}"
     source = f"built-in digits, {form}, {split} set, seed {seed}"
     if (size, channels) == (SIDE, 1):
-        images, labels = (values[:wanted] for values in _kept_digits(count, split, seed))
+        images, labels = (values[:wanted] for values in _kept_digits(count, split, seed, notify))
     else:
         images, labels = make_digits(wanted, split=split, seed=seed, size=size)
     attributes = {}
@@ -144,37 +149,34 @@ def _draw(x, y, length, radius, rng, size):
     return images
 
 
-def _kept_digits(count, split, seed):
+def _kept_digits(count, split, seed, notify):
     """The digits of MNIST's form from the cache, where they are put if they are not there."""
     folder = cache.cache_dir()
-    path = folder and folder / f"digits-v{VERSION}-{split}-seed{seed}-{count}.npz"
-    kept = path and _read(path, count)
+    path = folder and folder / f"digits-v{VERSION}-{split}-seed{seed}-{count}.bytes"
+    kept = path and _read(path, count, notify)
     images, labels = kept or make_digits(count, split=split, seed=seed)
     if path and not kept:
-        _keep(path, images, labels)
+        with contextlib.suppress(OSError):  # the digits are at hand either way
+            content = images.tobytes() + labels.astype(np.uint8).tobytes()
+            cache.write(path, content + zlib.crc32(content).to_bytes(4, "little"))
     return images, labels
 
 
-def _read(path, count):
-    """Images and labels of a cached file; None if it is not there or damaged."""
-    import zipfile
+def _read(path, count, notify):
+    """Images and labels of a cached file: their bytes, then a checksum.
 
+    None if it is not there or damaged.
+    """
+    pixels = count * SIDE**2
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
-            images, labels = arrays["images"], arrays["labels"]
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
-        return None
-    whole = images.shape == (count, SIDE, SIDE, 1) and labels.shape == (count,)
-    return (images, labels) if whole else None
-
-
-def _keep(path, images, labels):
-    """Write the cached file if the directory lets us; the digits are at hand either way."""
-    import io
-
-    content = io.BytesIO()
-    np.savez(content, images=images, labels=labels)
-    try:
-        cache.write(path, content.getvalue())
+        with open_regular(path) as file:
+            content = file.read(pixels + count + 5)  # a byte more than there should be
     except OSError:
-        pass
+        return None
+    content, checksum = content[:-4], content[-4:]
+    if (len(content) != pixels + count
+            or zlib.crc32(content) != int.from_bytes(checksum, "little")):
+        notify(f"{path} is damaged: drawing the digits again")
+        return None
+    images = np.frombuffer(content, np.uint8, pixels).reshape(count, SIDE, SIDE, 1)
+    return images, np.frombuffer(content, np.uint8, offset=pixels).astype(np.int64)

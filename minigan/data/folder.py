@@ -3,25 +3,27 @@
 Decoding is slow and its result is small, so the pixels are kept in the user's cache directory
 and used as long as the names, sizes and times of the files stay what they were.  One cached
 file is the pixels, N * size * size * channels bytes that can be mapped into memory as they are;
-then a JSON text saying what they are; then its length in 8 bytes.
+then a JSON text saying what they are; then the text's checksum in 4 bytes and its length in 8.
 """
 
 import io
 import json
+import math
 import os
 import zlib
 from pathlib import Path
 
 import numpy as np
 
-from ..atomic import replacing
 from ..errors import UserError, printable
+from ..regular import open_regular
 from . import cache, decode
 from .dataset import Dataset, check_limit
 from .fitting import check_form, check_memory
 from .status import StatusLine
 
-VERSION = 1                # of the cached files: raise it when the same file gives other pixels
+VERSION = 2                # of the cached files: raise it when the same file gives other pixels
+END = 12                   # bytes of the checksum and the length
 LARGE = 256 * 2 ** 20      # bytes from which pixels are mapped into memory, not read
 WAVE = 256                 # files given to the threads at a time
 NAMED = 5                  # skipped files that are named, before they are only counted
@@ -128,7 +130,8 @@ def _pixels(root, files, form, chosen, notify):
     use = [VERSION, os.path.abspath(root), form, chosen]
     path = folder and folder / "folders" / f"{_digest(use)[:24]}.pixels"
     key = _digest([use, files])
-    return (path and _cached(path, key, form)) or _decoded(root, files, form, path, key, notify)
+    kept = path and _cached(path, key, form, notify)
+    return kept or _decoded(root, files, form, path, key, notify)
 
 
 def _digest(values):
@@ -138,12 +141,15 @@ def _digest(values):
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
 
-def _cached(path, key, form):
+def _cached(path, key, form, notify):
     """What a cached file holds; None if it is not there, damaged or of other files."""
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             return _read(file, key, form)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except OSError:
+        return None
+    except DamagedError:
+        notify(f"{path} is damaged: decoding the pictures again")
         return None
 
 
@@ -155,10 +161,9 @@ def _decoded(root, files, form, path, key, notify):
         if path is None:
             raise OSError(0, "no home folder")
         _check_disk(path, room)
-        with replacing(path) as file:
+        with cache.writing(path) as file:
             _write(file, root, files, form, key)
-        with open(path, "rb") as file:
-            return _read(file, key, form)
+            return _read(file, key, form)  # of this file, whatever others put in its place
     except OSError as error:
         notify(f"cannot keep the decoded pictures in the cache ({error.strerror}): "
                "they will be decoded again next time")
@@ -209,22 +214,37 @@ def _write(file, root, files, form, key):
                         f"{_named(files, skipped)}: give a folder with whole pictures")
     about = json.dumps({"key": key, "count": len(files) - len(skipped), "crc32": crc,
                         "skipped": skipped}).encode()
-    file.write(about + len(about).to_bytes(8, "little"))
+    end = zlib.crc32(about).to_bytes(4, "little") + len(about).to_bytes(8, "little")
+    file.write(about + end)
+    file.flush()
+
+
+class DamagedError(ValueError):
+    """A cached file is not as it was written."""
 
 
 def _read(file, key, form):
-    """Images and skipped files as in `_pixels`, from an open file; ValueError if it is damaged."""
+    """Images and skipped files as in `_pixels`, from an open file; None if it is of other files.
+
+    Raises DamagedError.
+    """
     length = file.seek(0, os.SEEK_END)
-    file.seek(max(0, length - 8))
-    about_length = int.from_bytes(file.read(8), "little")
-    if about_length > length - 8:
-        raise ValueError("truncated")
-    file.seek(length - 8 - about_length)
-    about = json.loads(file.read(about_length))
+    file.seek(max(0, length - END))
+    end = file.read(END)
+    about_length = int.from_bytes(end[4:], "little")
+    if len(end) < END or about_length > length - END:
+        raise DamagedError("truncated")
+    file.seek(length - END - about_length)
+    text = file.read(about_length)
+    if zlib.crc32(text) != int.from_bytes(end[:4], "little"):
+        raise DamagedError("another checksum")
+    about = json.loads(text)
+    if about["key"] != key:
+        return None
     shape = about["count"], form["size"], form["size"], form["channels"]
-    size = int(np.prod(shape))
-    if about["key"] != key or length != size + about_length + 8:
-        raise ValueError("of other files")
+    size = math.prod(shape)
+    if length != size + about_length + END:
+        raise DamagedError("another length")
     if isinstance(file, io.BytesIO):
         images = np.frombuffer(file.getbuffer(), np.uint8, size).reshape(shape)
     elif size > LARGE:
@@ -233,7 +253,7 @@ def _read(file, key, form):
         file.seek(0)
         images = np.frombuffer(file.read(size), np.uint8).reshape(shape)
     if zlib.crc32(images) != about["crc32"]:
-        raise ValueError("damaged")
+        raise DamagedError("other pixels")
     return images, {int(i): reason for i, reason in about["skipped"].items()}
 
 

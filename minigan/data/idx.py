@@ -8,18 +8,23 @@ Every way in which a file can be wrong is a `UserError` naming the file, what wa
 was expected and what to do.
 """
 
+import math
+
 import numpy as np
 
 from ..errors import UserError
+from ..regular import open_regular
 
 SIDE = 28
+DENSEST = 50               # bytes of pictures in a byte of gzip: MNIST has 5
+SLACK = 2**20              # bytes that any gzip file may have
 FIX = "copy or download the file again"
 
 
 def read(path):
     """The bytes of the file `path`, unpacked if they are gzipped (whatever its name says)."""
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             content = file.read()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}): "
@@ -27,13 +32,17 @@ def read(path):
     if not content:
         raise UserError(f"{path}: empty, expected an IDX file: {FIX}")
     try:
-        return unpack(content)
+        return unpack(content, most=SLACK + DENSEST * len(content))
     except ValueError as error:
         raise UserError(f"{path}: {error}, expected a whole gzip file: {FIX}") from error
 
 
-def unpack(content, most=-1):
-    """Bytes without their gzip wrapping, if any, cut after `most`; ValueError if it is damaged."""
+def unpack(content, most):
+    """Bytes without their gzip wrapping, if any; ValueError if it is damaged.
+
+    Of IDX files no more is unpacked than their header says, and a byte to show that there is
+    more; of others `most` bytes.  ValueError for an IDX file of more than `most`.
+    """
     import gzip
     import io
     import zlib
@@ -41,11 +50,22 @@ def unpack(content, most=-1):
     if not content.startswith(b"\x1f\x8b"):
         return content
     try:
-        return gzip.GzipFile(fileobj=io.BytesIO(content)).read(most)
+        file = gzip.GzipFile(fileobj=io.BytesIO(content))
+        header = file.read(16)
+        promised = _length(header)
+        if promised is not None and promised > most:
+            raise ValueError(f"{promised} bytes in {len(content)} are no pictures")
+        return header + file.read((most if promised is None else promised + 1) - len(header))
     except EOFError:
         raise ValueError("truncated gzip data") from None
     except (OSError, zlib.error) as error:
         raise ValueError(f"damaged gzip data ({error})") from error
+
+
+def _length(header):
+    """The bytes of the IDX file that begins so, of images or of labels; None of another file."""
+    magic, *shape = np.frombuffer(header.ljust(16, b"\0"), ">u4").tolist()
+    return {0x0803: 16 + math.prod(shape), 0x0801: 8 + shape[0]}.get(magic)
 
 
 def images(content, where):
@@ -76,7 +96,7 @@ def _array(content, where, kind, ndim):
                         f"give a file of {kind} in IDX format")
     if shape[0] == 0:
         raise UserError(f"{where}: no {kind} in it, expected at least one: give another file")
-    size = start + int(np.prod(shape, dtype=object))
+    size = start + math.prod(shape)
     if len(content) != size:
         problem = "truncated" if len(content) < size else "trailing bytes"
         raise UserError(f"{where}: {problem}: {len(content)} bytes found, expected {size} for the "

@@ -1,6 +1,19 @@
-"""How far a long piece of work is, for whoever sits at the terminal."""
+"""Words on standard error, for whoever sits at the terminal: what was found, how far work is.
 
+Where they cannot be written (a full disk, a pipe without a reader), the work goes on without.
+"""
+
+import contextlib
 import sys
+
+from ..errors import printable
+
+
+def say(line):
+    """Print a line of its own."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):
+            print(printable(line), file=sys.stderr)
 
 
 class StatusLine:
@@ -19,7 +32,8 @@ class StatusLine:
             self._write(line)
 
     def _write(self, line):
-        print("\r" + line.ljust(len(self.line)), end="", file=sys.stderr, flush=True)
+        with contextlib.suppress(OSError):
+            print("\r" + line.ljust(len(self.line)), end="", file=sys.stderr, flush=True)
         self.line = line
 
     def __enter__(self):
@@ -28,4 +42,5 @@ class StatusLine:
     def __exit__(self, *exception):
         if self.line:
             self._write("")
-            print("\r", end="", file=sys.stderr, flush=True)
+            with contextlib.suppress(OSError):
+                print("\r", end="", file=sys.stderr, flush=True)

@@ -245,7 +245,7 @@ def fixed_normalize_double_backward(dx_bar, dy, scale, gamma, shared):  # -> dy_
 
 
 def conv(x, w, geometry):  # x (N, H, W, C), w (kh, kw, C, K) -> y (N, oh, ow, K)
-    padded, y = pad(x, geometry), 0
+    padded, y = np.pad(x, ((0, 0), *geometry.padding, (0, 0))), 0
     for i, j, touched in geometry.taps():
         y = y + dense(padded[touched], w[i, j])
     return y
@@ -261,7 +261,7 @@ def conv_dx(dy, w, geometry):  # the adjoint in x, and the transposed convolutio
 
 
 def conv_dw(x, dy, geometry):  # the adjoint in w
-    padded = pad(x, geometry)
+    padded = np.pad(x, ((0, 0), *geometry.padding, (0, 0)))
     dw = np.zeros_like(x, shape=(*geometry.kernel, x.shape[3], dy.shape[3]))
     for i, j, touched in geometry.taps():
         dw[i, j] = dense_dw(padded[touched], dy)
@@ -274,10 +274,6 @@ def conv_y_dw(x, dy, w, geometry):  # what the backward pass of a transposed con
 
 def conv_dx_dw(x, dy, w, geometry):  # what that of a convolution wants
     return conv_dx(dy, w, geometry), conv_dw(x, dy, geometry)
-
-
-def pad(x, geometry):
-    return np.pad(x, ((0, 0), *geometry.padding, (0, 0)))
 
 
 # Up-sampling: a pixel becomes a block of factor x factor equal ones, which all read it.

@@ -3,6 +3,7 @@
     generator/params          as `minigan.archive` writes any network
     generator/buffers
     generator/optimizer/m     the flat state of its optimizer
+    history                   the bytes of history.csv, up to here
     description               JSON: architectures, optimizer steps, the run
 
 A run that keeps a moving average of its generator stores that as `generator`, the one to draw
@@ -13,22 +14,28 @@ with, and the one in training as `generator/trained`: a resumed run goes on with
 import json
 from pathlib import Path
 
+import numpy as np
+
 from .. import archive, rebuild
 from ..errors import UserError
 
 TRAINED = "generator/trained"
 
 
-def save(path, networks, optimizers=None, run=None):
+def save(path, networks, optimizers=None, run=None, history=b""):
     """Write a checkpoint, atomically: a failure leaves the old file as it was.
 
     networks: dict name -> Sequential.  optimizers: dict name -> Optimizer of the
-    network of that name.  run: anything JSON can hold, to come back as `Checkpoint.run`.
-    Raises OSError if the file cannot be written.
+    network of that name.  run: as `description.RUN` has it, to come back as `Checkpoint.run`.
+    history: bytes, to come back as `Checkpoint.history`.  Raises OSError if the file cannot be
+    written.
     """
     optimizers = optimizers or {}
     steps = {name: optimizer.t for name, optimizer in optimizers.items()}
-    archive.write(path, networks, slots(optimizers), optimizer_steps=steps, run=run)
+    arrays = slots(optimizers)
+    if history:
+        arrays["history"] = np.frombuffer(history, np.uint8)
+    archive.write(path, networks, arrays, optimizer_steps=steps, run=run)
 
 
 def state(networks, optimizers):
@@ -49,14 +56,15 @@ class Checkpoint:
     """A checkpoint file that has been read and checked.
 
     path: of the file.  arrays: dict name -> array.  description: the JSON text, parsed;
-    run: what the run stored.  Raises UserError if the file is missing, damaged, not a
-    checkpoint, or holds pickled objects.
+    run: what the run stored; history: bytes, none in an early or an old checkpoint.  Raises
+    UserError if the file is missing, damaged, not a checkpoint, or holds pickled objects.
     """
 
     def __init__(self, path):
         self.path = Path(path)
         self.arrays, self.description = rebuild.read(self.path)
         self.run = self.description["run"]
+        self.history = self.arrays.pop("history", np.empty(0)).tobytes()
 
     def networks(self, custom=()):
         """Rebuild the networks: dict name -> Sequential."""

@@ -1,48 +1,78 @@
 """How a command ends: a user's mistake is one line on stderr, never a traceback."""
 
+import contextlib
 import os
+import signal
 import sys
 import traceback
 from pathlib import Path
 
-from ..errors import RunFailed, UserError
+from ..errors import RunFailed, UserError, printable
 from . import shortage
+from .interrupts import NO_READER, interrupt_once
 
 
 def command(main, name=None):
     """Run main() as a program, called `name` in messages (by default as its file).
 
-    Exit code 2 for bad input (UserError) and for too little memory, 1 for a run
-    that cannot go on (RunFailed), 130 after a second Ctrl-C, 141 if the reader of our
-    output has gone, as `head` does: the shells' codes for the two signals.  Any other
-    exception is a bug of ours and keeps its traceback.
+    Exit code 2 for bad input (UserError), for too little memory and for what cannot be written,
+    1 for a run that cannot go on (RunFailed), 130 after Ctrl-C, 141 if the reader of our output
+    has gone: the shells' codes for the two signals.  Any other exception is a bug of ours and
+    keeps its traceback.
     """
     name = name or Path(sys.argv[0]).name
     shortage.advice = shortage.general_advice  # until a run knows better
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a name that the terminal's encoding lacks is no error
+            stream.reconfigure(errors="backslashreplace")
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupt_once)
+    code, line = _outcome(main)
+    if signal.getsignal(signal.SIGINT) is interrupt_once:  # nothing is left to be interrupted
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        try:
-            code = main()
-        finally:
-            print(end="", flush=True)  # here, where a closed pipe can still be handled
-        sys.exit(code)
+        print(end="", flush=True)  # here, where a stream that is full can still be handled
+    except BrokenPipeError:
+        code, line = code or 128 + NO_READER, None
+    except OSError as error:
+        code = code or 2
+        line = line or f"error: cannot write to standard output: {error.strerror or error}"
+    if line and sys.stderr is not None:
+        with contextlib.suppress(OSError):
+            print(f"{name}: {line}", file=sys.stderr, flush=True)
+    _give_up_what_cannot_be_written()
+    sys.exit(code)
+
+
+def _outcome(main):
+    """(exit code, line to say or None) of running a program."""
+    try:
+        return main() or 0, None
+    except SystemExit as end:
+        return end.code or 0, None
     except UserError as error:
-        _stop(f"{name}: error: {error}", 2)
+        return 2, f"error: {error}"
     except RunFailed as error:
-        _stop(f"{name}: {error}", 1)
+        return 1, str(error)
     except MemoryError as error:
         traceback.clear_frames(error.__traceback__)  # what the failed step holds
         what = f" ({error})" if str(error) else ""
-        _stop(f"{name}: error: out of memory{what}: {shortage.advice()}", 2)
+        return 2, printable(f"error: out of memory{what}: {shortage.advice()}")
     except KeyboardInterrupt:
-        _stop(f"{name}: interrupted", 130)
+        return 128 + signal.SIGINT, "interrupted"
     except BrokenPipeError:
-        # What is still buffered goes nowhere, or the interpreter's exit would complain.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        for stream in (sys.stdout, sys.stderr):
+        return 128 + NO_READER, None
+    except OSError as error:
+        place = error.filename or "standard output"
+        return 2, printable(f"error: cannot use {place}: {error.strerror or error}")
+
+
+def _give_up_what_cannot_be_written():
+    """What is still buffered goes nowhere, or the interpreter's exit would complain."""
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        try:
+            stream.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, stream.fileno())
-        sys.exit(141)
-
-
-def _stop(line, code):
-    print(line, file=sys.stderr)
-    sys.exit(code)
+            os.close(nowhere)

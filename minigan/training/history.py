@@ -5,9 +5,10 @@
 
 Plain text on purpose: it can be followed while the run goes on, and it opens
 everywhere.  A killed run loses at most the rows not yet flushed and a torn last
-line; on resume, `truncate` cuts the file back to the step of the checkpoint.
+line; a checkpoint has the rows up to its step too, and on resume they are the file again.
 """
 
+import contextlib
 import itertools
 import os
 from pathlib import Path
@@ -16,8 +17,10 @@ import numpy as np
 
 from ..atomic import replacing
 from ..errors import UserError
+from ..regular import open_regular
 
 BUFFERED_ROWS = 1000
+BEGINNING = b"step,epoch"  # of every history
 
 # How people write what a column holds; other columns go by their own name.
 LABELS = {"d_real": "D(x)", "d_fake": "D(G(z))"}
@@ -85,15 +88,19 @@ class History:
         """Drop every row whose step is greater than `after_step`, atomically."""
         self.flush()
         keep = self.columns()["step"] <= after_step
-        header, rows = _lines(self.path)
+        header, rows = _lines(self.path.read_bytes(), self.path)
         with replacing(self.path) as file:
             for line in [header, *itertools.compress(rows, keep)]:
                 file.write(f"{line}\n".encode())
 
     def columns(self):
         """All rows, the buffered ones included, as `read` returns them."""
+        return self.parse(self.content(), self.path)
+
+    def content(self):
+        """The bytes of the file, the buffered rows included."""
         self.flush()
-        return self.read(self.path)
+        return self.path.read_bytes()
 
     @staticmethod
     def read(path):
@@ -102,7 +109,13 @@ class History:
         A torn last line is left out.  Raises UserError if the file is not a
         history, OSError if it cannot be read.
         """
-        header, rows = _lines(path)
+        with open_regular(path) as file:
+            return History.parse(file.read(), path)
+
+    @staticmethod
+    def parse(content, path):
+        """As `read`, of the bytes that are or were in the file."""
+        header, rows = _lines(content, path)
         names = header.split(",")
         if names[:2] != ["step", "epoch"]:
             raise UserError(f"{path} is not a history: it begins {header[:60]!r}, not 'step,epoch'")
@@ -116,6 +129,26 @@ class History:
                 raise UserError(f"{path} is damaged: its rows do not have the columns {header}")
         columns = dict(zip(names, np.ascontiguousarray(table.T)))
         return columns | {name: columns[name].astype(np.int64) for name in ("step", "epoch")}
+
+    @staticmethod
+    def restore(path, content):
+        """Make a file what it was at a checkpoint; whether rows of it had been lost or changed.
+
+        content: the bytes that the checkpoint has.  Raises UserError where they are no history,
+        or what lies there is none and so not ours to write over; OSError.
+        """
+        path, there = Path(path), b""
+        History.parse(content, f"the history in the checkpoint of {path}")
+        with contextlib.suppress(FileNotFoundError):
+            with open_regular(path) as file:
+                there = file.read()
+            if not there.startswith(BEGINNING):
+                raise UserError(f"{path} is not a history: move it away")
+            if there == content:
+                return False
+        with replacing(path) as file:
+            file.write(content)
+        return not there.startswith(content)
 
     def _begin(self):
         with replacing(self.path) as file:
@@ -137,9 +170,9 @@ class History:
             os.truncate(self.path, whole)
 
 
-def _lines(path):
-    """(header, rows) of the complete lines of a file, line ends removed."""
-    text = Path(path).read_text(encoding="utf-8", errors="replace")
+def _lines(content, path):
+    """(header, rows) of the complete lines in the bytes of a file, line ends removed."""
+    text = content.decode("utf-8", errors="replace").replace("\r\n", "\n")
     lines = [line for line in text.split("\n")[:-1] if line]
     if not lines:
         raise UserError(f"{path} is not a history: it has no complete line")

@@ -8,6 +8,7 @@ import threading
 import time
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # the last is unknown to Windows
+NO_READER = 13  # SIGPIPE, likewise; Python raises BrokenPipeError in its place
 SAME_PRESS = 1.0  # seconds in which a held or hammered Ctrl-C counts as one
 
 

@@ -13,6 +13,7 @@ import ctypes
 
 from ..machine import usable_memory
 
+UNLIMITED = -1  # resource.RLIM_INFINITY, of a module that Windows lacks
 TRIM_THRESHOLD, MMAP_MAX = -1, -4  # mallopt's parameters, from malloc.h
 
 
@@ -31,10 +32,17 @@ def keep_freed_memory():
 
 def refuse_what_does_not_fit():
     """Limit the process's own memory to what the machine or container holds, where that can be."""
+    _limit(lambda soft, hard: min({usable_memory(), soft, hard} - {None, UNLIMITED}, default=soft))
+
+
+def take_what_fits_elsewhere():
+    """Lift that limit: what a GPU's driver maps counts as memory of the process."""
+    _limit(lambda soft, hard: hard)
+
+
+def _limit(choose):
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource
 
         soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        limits = {usable_memory(), soft, hard} - {None, resource.RLIM_INFINITY}
-        if limits:
-            resource.setrlimit(resource.RLIMIT_DATA, (min(limits), hard))
+        resource.setrlimit(resource.RLIMIT_DATA, (choose(soft, hard), hard))

@@ -13,20 +13,32 @@ from pathlib import Path
 
 from .. import kernels
 from ..arrays import DEVICES, FLOAT_TYPES
-from ..errors import UserError
+from ..errors import UserError, printable
 from .checkpoint import Checkpoint
+from .memory import refuse_what_does_not_fit, take_what_fits_elsewhere
 from .results import CHECKPOINT, check_unused
+from .resume import bring_in
 
-# A resumed run may change these; everything else is part of what it computes.
-# (--data may say the same pictures differently: the pictures themselves are compared.)
-FREE_ON_RESUME = {"out", "resume", "device", "data", "epochs", "steps", "sample_every"}
+LARGEST = 2**53  # of whole numbers: further, a float cannot tell them apart
+SMALLEST = 2.0**-126  # normal number of float32
+LONGEST = 1000  # characters of a message, which repeats what was typed
 
 
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser whose errors are one line."""
 
+    def parse_known_args(self, args=None, namespace=None):
+        try:
+            return super().parse_known_args(args, namespace)
+        except (IndexError, ValueError):  # argparse itself stumbles over "--lr=--"
+            words = sys.argv[1:] if args is None else args
+            self.error(f"an option without its value: {command_line(words)}")
+
     def error(self, message):
-        self.exit(2, f"{self.prog}: error: {message}\n")
+        line = printable(message)
+        if len(line) > LONGEST:
+            line = f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"
+        self.exit(2, f"{self.prog}: error: {line}\n")
 
 
 class Formatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
@@ -47,14 +59,15 @@ def parser(description, *, name, batch_size, epochs=None, steps=None, average=0.
     result.set_defaults(name=name)
     add = result.add_argument
     add("--device", choices=(*DEVICES, "auto"), default="cpu", help="where to train")
-    add("--data", default="auto", metavar="auto|mnist|cifar10|digits|PATH",
+    add("--data", type=path, default="auto", metavar="auto|mnist|cifar10|digits|PATH",
         help="training images; auto is the example's own if they can be had, "
              "else the built-in digits")
-    add("--out", type=Path, metavar="DIR", help=f"folder for all results (default: runs/{name})")
+    add("--out", type=lambda text: Path(path(text)), metavar="DIR",
+        help=f"folder for all results (default: runs/{name})")
     add("--epochs", type=integer(1), default=epochs, help="passes over the data")
     add("--steps", type=integer(1), default=steps, help="in all, whatever --epochs says")
     add("--batch-size", type=integer(1), default=batch_size, help="images a step")
-    add("--seed", type=integer(0), default=0, help="of everything random")
+    add("--seed", type=integer(0, 2**64 - 1), default=0, help="of everything random")
     add("--limit", type=integer(1), help="use the first so many images only (default: all)")
     add("--resume", action="store_true",
         help="go on with the run in --out, without it with the one that was saved last")
@@ -87,11 +100,14 @@ def parse(parser, argv=None):
     if options.out is None:
         name = parser.get_default("name")
         options.out = (options.resume and _last_saved(name)) or _free_folder(name)
-    path = options.out / CHECKPOINT
+    if options.device == "cpu":
+        refuse_what_does_not_fit()
     if options.resume:
-        _bring_in(Checkpoint(path).run, options, given, path)
+        bring_in(parser, Checkpoint(options.out / CHECKPOINT), options, given)
     else:
         check_unused(options.out)
+    if options.device != "cpu":
+        take_what_fits_elsewhere()
     if "epochs" in given and "steps" not in given:
         options.steps = None  # a number that nobody asked for now would hide that of epochs
     options.command = command_line(["python", sys.argv[0], "--resume", "--out", options.out])
@@ -125,8 +141,15 @@ def command_line(words):
     return join(map(str, words))
 
 
-def integer(low):
-    """An argparse type: an integer of at least `low`."""
+def path(text):
+    """An argparse type: a word that can name a file."""
+    if not text or "\0" in text:
+        raise argparse.ArgumentTypeError(f"{text!r} is no name of a file or folder")
+    return text
+
+
+def integer(low, high=LARGEST):
+    """An argparse type: an integer from `low` to `high`."""
 
     def convert(text):
         try:
@@ -134,29 +157,40 @@ def integer(low):
         except ValueError:
             value = None
         if value is None or value < low:
-            raise argparse.ArgumentTypeError(f"{text!r} is not an integer of at least {low}")
+            raise argparse.ArgumentTypeError(f"{_short(text)} is not an integer of at least {low}")
+        if value > high:
+            raise argparse.ArgumentTypeError(f"{_short(text)} is above {high}")
         return value
 
     return convert
 
 
 def number(low, high):
-    """An argparse type: a number x with low < x <= high."""
+    """An argparse type: a number x with low < x <= high, which float32 can tell from 0."""
 
     def convert(text):
         value = _float(text)
         if not low < value <= high:  # false for a NaN too
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number above {low} up to {high}")
+            raise argparse.ArgumentTypeError(
+                f"{_short(text)} is not a number above {low} up to {high}"
+            )
+        if abs(value) < SMALLEST:
+            raise argparse.ArgumentTypeError(f"{_short(text)} is 0 in float32")
         return value
 
     return convert
 
 
 def fraction(text):
-    """An argparse type: a number x with 0 <= x < 1, such as the betas of Adam."""
+    """An argparse type: a number x with 0 <= x < 1, such as the betas of Adam.
+
+    The limit is that of a rate of dropout, 1 - 2^-16.
+    """
     value = _float(text)
-    if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to below 1")
+    if not 0 <= value < 1 - 2**-16:
+        raise argparse.ArgumentTypeError(
+            f"{_short(text)} is not a number from 0 to below 1 (0.99998 at most)"
+        )
     return value
 
 
@@ -168,31 +202,16 @@ def _float(text):
         return float("nan")
 
 
+def _short(text):
+    return repr(text) if len(text) <= 60 else f"{text[:40]!r}... ({len(text)} characters)"
+
+
 def _given(parser, argv):
     """The options that stand on the command line, without the defaults."""
     unset = object()
     destinations = vars(parser.parse_args(argv))
     given = parser.parse_args(argv, argparse.Namespace(**dict.fromkeys(destinations, unset)))
     return {key: value for key, value in vars(given).items() if value is not unset}
-
-
-def _bring_in(run, options, given, path):
-    """Take the stored options of a run, except those given now."""
-    stored = run["options"] if isinstance(run, dict) and "options" in run else None
-    if stored is None or run["name"] != options.name:
-        raise UserError(f"{path} was not written by this program: give --out of one of its runs")
-    stored = {"average": 0.0, "kernels": "fast"} | stored  # of a run from before there was one
-    differing = [
-        f"{key} is {stored[key]} there, {given[key]} here"
-        for key in stored.keys() & given.keys() - FREE_ON_RESUME
-        if given[key] != stored[key]
-    ]
-    if differing:
-        raise UserError(
-            f"cannot resume {path} with another configuration: {'; '.join(sorted(differing))}"
-        )
-    for key in stored.keys() - given.keys():
-        setattr(options, key, stored[key])
 
 
 def _free_folder(name):
@@ -218,6 +237,6 @@ def _check_folder(folder):
     except (FileExistsError, NotADirectoryError) as error:
         raise UserError(f"--out {folder} is, or lies under, a file: give a folder") from error
     except OSError as error:
-        raise UserError(f"cannot make --out {folder}: {error.strerror}") from error
+        raise UserError(f"cannot make --out {folder}: {error.strerror or error}") from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise UserError(f"--out {folder} is not writable: give another folder")

@@ -3,11 +3,10 @@
 Images are channels last, (N, H, W, C) with C = 1 (grey) or 3 (RGB).
 """
 
-from pathlib import Path
-
 import numpy as np
 
 from ..atomic import replacing
+from ..regular import open_regular
 
 BACKGROUND = 128  # neutral grey: distinct from the black and the white of digits
 SHEET_WIDTH = 450  # pixels a contact sheet aims at when it picks its own scale
@@ -79,23 +78,48 @@ def save_png(path, image):
         picture.save(file, format="PNG")
 
 
-def save_gif(path, frames, *, frame_ms=200, last_ms=2000, max_frames=60):
+def read(path):
+    """The pixels of a picture, uint8 (H, W) or (H, W, 3).
+
+    Raises OSError if the file cannot be read, ValueError if it is none or a damaged one.
+    """
+    import warnings
+
+    from PIL import Image
+
+    with open_regular(path) as file, warnings.catch_warnings():
+        warnings.simplefilter("error")  # of pictures too large to be ours
+        try:
+            with Image.open(file) as picture:
+                mode = "L" if picture.mode in ("1", "L", "LA") else "RGB"
+                return np.asarray(picture.convert(mode))
+        except MemoryError:
+            raise
+        except Exception as error:  # Pillow's decoders raise nearly anything
+            raise ValueError(f"no picture, or damaged: {type(error).__name__}") from error
+
+
+def thinned(frames, most=60):
+    """At most so many of a list, evenly spaced, the first and the last among them."""
+    kept = np.linspace(0, len(frames) - 1, min(len(frames), most)).round().astype(int)
+    return [frames[index] for index in kept]
+
+
+def save_gif(path, frames, *, frame_ms=200, last_ms=2000):
     """Write an animation that loops for ever, atomically.
 
-    frames: paths of pictures, or uint8 arrays as in `save_png`, all of one size.
+    frames: uint8 arrays as in `save_png`, all of one size.
     frame_ms, last_ms: how long a frame, and the last one, is shown.
-    max_frames: a longer list is thinned evenly, keeping the first and the last.
 
     Grey frames keep their 256 levels exactly; RGB frames share one palette of
     128 colours, so that colours do not flicker from frame to frame.
 
-    Raises OSError if a file cannot be read or written, ValueError for frames
-    of different sizes or none at all.
+    Raises OSError if the file cannot be written, ValueError for frames of different sizes or
+    none at all.
     """
     if len(frames) == 0:
         raise ValueError("a GIF needs at least one frame")
-    kept = np.linspace(0, len(frames) - 1, min(len(frames), max_frames)).round().astype(int)
-    pictures = _one_kind([_pillow_image(frames[index]) for index in kept])
+    pictures = _one_kind([_pillow_image(frame) for frame in frames])
     if pictures[0].mode == "RGB":
         pictures = _share_palette(pictures)
     with replacing(path) as file:
@@ -112,14 +136,11 @@ def save_gif(path, frames, *, frame_ms=200, last_ms=2000, max_frames=60):
         )
 
 
-def _pillow_image(source):
-    """A Pillow image, mode L or RGB, of a path or a uint8 array."""
+def _pillow_image(pixels):
+    """A Pillow image, mode L or RGB, of a uint8 array."""
     from PIL import Image  # here, not above: it costs more to import than this package
 
-    if isinstance(source, (str, Path)):
-        with Image.open(source) as picture:
-            return picture.convert("L" if picture.mode in ("1", "L", "LA") else "RGB")
-    pixels = np.asarray(source)
+    pixels = np.asarray(pixels)
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
     if pixels.dtype != np.uint8 or not (pixels.ndim == 2 or pixels.shape[2:] == (3,)):

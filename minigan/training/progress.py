@@ -15,6 +15,7 @@ import shutil
 import sys
 import time
 
+from ..errors import printable
 from .history import LABELS
 
 REDRAW_SECONDS = 0.1  # on a terminal
@@ -32,6 +33,9 @@ class Progress:
     stream: a text stream; by default stderr, so that stdout holds results only
         and the bar stays on the terminal when they are sent elsewhere.
     clock: returns seconds as a float, never running backwards.
+
+    A stream that cannot be written is no reason to stop.  reader_gone: whether it is a pipe that
+    nobody reads any longer.
     """
 
     def __init__(self, total_steps, *, steps_per_epoch, batch_size, start_step=0, stream=None,
@@ -56,6 +60,7 @@ class Progress:
         self._shown_step = start_step
         self._shown_width = 0  # of the line now on the terminal
         self._closed = False
+        self.reader_gone = False
 
     def update(self, step, values):
         """Say that `step` steps are done.
@@ -70,6 +75,7 @@ class Progress:
 
     def note(self, line):
         """Print a line of its own; the bar goes on below it."""
+        line = printable(line)
         if self._shown_width:
             self._write("\r" + line.ljust(self._shown_width) + "\n")
             self._draw()
@@ -183,8 +189,15 @@ class Progress:
         return text.encode(self._encoding, "replace").decode(self._encoding)
 
     def _write(self, text):
-        self._stream.write(self._text(text))
-        self._stream.flush()
+        if self.reader_gone:
+            return
+        try:
+            self._stream.write(self._text(text))
+            self._stream.flush()
+        except BrokenPipeError:
+            self.reader_gone = True
+        except OSError:  # a full disk, a closed terminal
+            pass
 
 
 def _number(value):

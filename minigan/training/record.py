@@ -24,6 +24,7 @@ class Record:
     def __init__(self, path, steps_per_epoch, xp):
         self.path, self.steps_per_epoch, self.xp = path, steps_per_epoch, xp
         self.history = None
+        self._restored = b""  # its bytes until then, of a resumed run
         self._pending = {}  # step -> what `log` was given, and nobody has read yet
 
     def log(self, step, values):
@@ -34,10 +35,24 @@ class Record:
         """Whether something of this step waits to be read."""
         return step in self._pending
 
-    def restore(self, step):
-        """Cut the history that is there back to this step."""
+    def content(self):
+        """The bytes of the history as it is now; none before the first values."""
+        return self._restored if self.history is None else self.history.content()
+
+    def restore(self, step, content):
+        """Bring the history back to what it was at this step; whether rows had been lost.
+
+        content: its bytes then; none where the checkpoint is from before the first step, or of a
+        time when checkpoints had no history.
+        """
+        if content:
+            self._restored = content
+            return History.restore(self.path, content)
         if self.path.exists():
-            History(self.path, list(History.read(self.path))[2:]).truncate(step)
+            history = History(self.path, list(History.read(self.path))[2:])
+            history.truncate(step)
+            self._restored = history.content()
+        return False
 
     def read(self):
         """Fetch what was logged since the last time, and write it down.

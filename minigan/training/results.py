@@ -28,19 +28,21 @@ def check_unused(folder):
     One that has not, such as one whose first step did not fit into memory, may be begun anew.
     """
     path = Path(folder) / CHECKPOINT
-    if os.path.lexists(path) and _steps(path):
+    if os.path.lexists(path) and not _is_untrained(path):
         raise UserError(
             f"{folder} holds a run already: add --resume to go on with it, "
             "or give another --out"
         )
 
 
-def _steps(path):
-    """The steps done of a checkpoint; None where that cannot be told."""
+def _is_untrained(path):
+    """Whether this is the checkpoint of a run from before its first step, and sure to be."""
     try:
-        return Checkpoint(path).run["step"]
-    except (UserError, KeyError, TypeError):
-        return None
+        description = Checkpoint(path).description
+    except UserError:
+        return False
+    steps = description["optimizer_steps"].values()
+    return description["run"] is not None and description["run"]["step"] == 0 == sum(steps)
 
 
 class Results:
@@ -80,10 +82,24 @@ class Results:
         pictures.save_png(self.folder / SHEETS / f"{name}.png", sheet)
 
     def write_gif(self, names):
-        """An animation of the sheets of these names, as far as they are there."""
+        """An animation of the sheets of these names, as far as they are there.
+
+        The last must be this run's; the problems of those left out are returned, one a line.
+        """
         paths = [self.folder / SHEETS / f"{name}.png" for name in names]
-        if sheets := [path for path in paths if path.exists()]:
-            pictures.save_gif(self.folder / GIF, sheets)
+        paths = pictures.thinned([path for path in paths if path.exists()])
+        frames, problems = {}, []
+        for path in paths:
+            try:
+                frames[path] = pictures.read(path)
+            except (OSError, ValueError) as error:
+                problems.append(f"{path} ({error})")
+        for path, frame in list(frames.items()):
+            if frame.shape[:2] != frames[paths[-1]].shape[:2]:
+                problems.append(f"{path} ({frame.shape[1]} x {frame.shape[0]} pixels)")
+                del frames[path]
+        pictures.save_gif(self.folder / GIF, list(frames.values()))
+        return problems
 
 
 def _is_config(path):

@@ -16,18 +16,17 @@ resume starts from, so whatever a kill leaves behind it is simply written again.
 
 import contextlib
 import math
-import sys
 
 import numpy as np
 
 from ..arrays import array_module, resolve_device
 from ..average import MovingAverage
-from ..errors import RunFailed, UserError
+from ..errors import RunFailed, UserError, printable
 from ..version import __version__
-from . import failures, shortage
+from . import failures, health, shortage
 from .batches import Batches
 from .checkpoint import TRAINED, Checkpoint, save, state
-from .interrupts import Interrupts
+from .interrupts import NO_READER, Interrupts
 from .lock import locked
 from .memory import keep_freed_memory, refuse_what_does_not_fit
 from .options import command_line, configuration
@@ -35,7 +34,8 @@ from .plot import loss_curve
 from .progress import Progress
 from .record import NotFiniteError, Record
 from .results import CHECKPOINT, GIF, HISTORY, LOSSES, Results
-from .sheet import sheet
+from .resume import check_data, check_same
+from .sheet import draw, sheet
 from .within import Within
 
 READ_EVERY = 50  # steps between two readings of the losses from a GPU: each one waits for it
@@ -119,11 +119,14 @@ class Run:
                 every = self.options.sample_every
                 if every and self.step % every == 0 and not epoch_ends:
                     self._write_sheet(f"step_{self.step:06d}")
-                if interrupts.signal is not None:
-                    self._stop(interrupts.signal)
+                stop = interrupts.signal or (NO_READER if self._progress.reader_gone else None)
+                if stop:
+                    self._stop(stop)
                 if epoch_ends or self.step == self.total_steps:
                     self._save()
-            self._finish()
+            self._write_gif()
+            self._progress.close()
+        print(self._done())
 
     # What the training step uses.
 
@@ -191,8 +194,7 @@ class Run:
         resume = self.options.resume
         self._results.check(resume)
         self._results.remove_leftovers()
-        if resume:
-            self._restore(Checkpoint(self.folder / CHECKPOINT))
+        repaired = resume and self._restore(Checkpoint(self.folder / CHECKPOINT))
         self._results.write_config(self._configuration | {
             "data_source": self.dataset.source,
             "version": __version__,
@@ -209,9 +211,13 @@ class Run:
         dataset = self.dataset
         note(f"data: {len(dataset.images):,} images {dataset.name}, {dataset.source}")
         note(f"parameters: {sizes}; {self.device}, {self.options.dtype}; results in {self.folder}")
+        if repaired:
+            note(f"{self.folder / HISTORY} had lost or changed rows: restored from the checkpoint")
         if not resume:
             self._save()
-        elif self.step < self.total_steps:
+            return
+        self._write_sheet(f"epoch_{self._epoch:03d}")  # that of now, whatever lies there
+        if self.step < self.total_steps:
             note(f"resuming after step {self.step:,} of {self.total_steps:,}")
             if self.device == "gpu":
                 note("bit for bit on the same kind of GPU with the same cuBLAS, else to rounding")
@@ -219,22 +225,13 @@ class Run:
             note(f"nothing left to do after step {self.step:,}: give more --epochs or --steps")
 
     def _restore(self, checkpoint):
-        run, here = checkpoint.run, self._data
-        if run["data"] != here:
-            there = run["data"]
-            pixels = ", but with other pixels or labels" * (there["shape"] == here["shape"])
-            raise UserError(
-                f"cannot resume {checkpoint.path} with other data: {there['count']} images "
-                f"{there['name']} there, {here['count']} images {here['name']} here{pixels}"
-            )
-        if self.total_steps < run["step"]:
-            raise UserError(
-                f"cannot resume {checkpoint.path} up to step {self.total_steps}: it is at step "
-                f"{run['step']} already; give more --epochs or --steps"
-            )
+        """Go back to a checkpoint; whether the history had to be repaired."""
+        # Others may have changed it since `parse` looked.
+        check_same(checkpoint.run["options"], self._configuration, checkpoint.path)
+        check_data(checkpoint, self._data, self.total_steps)
         checkpoint.restore(self._stored, self.optimizers)
-        self.step = self.saved_step = run["step"]
-        self._record.restore(self.step)
+        self.step = self.saved_step = checkpoint.run["step"]
+        return self._record.restore(self.step, checkpoint.history)
 
     def _read_losses(self):
         try:
@@ -247,12 +244,15 @@ class Run:
     def _save(self):
         """Write all that an epoch leaves; the checkpoint last."""
         self._read_losses()
-        for array in state(self._stored, self.optimizers).values():
+        arrays = state(self._stored, self.optimizers)
+        for array in arrays.values():
             if not bool(self.xp.isfinite(array).all()):
                 self._fail(self.step, {})
-        self._write_sheet(f"epoch_{self._epoch:03d}")
+        images = self._write_sheet(f"epoch_{self._epoch:03d}")
         if self._record.history is not None:
-            loss_curve(self.folder / LOSSES, self._record.history.columns())
+            columns = self._record.history.columns()
+            loss_curve(self.folder / LOSSES, columns)
+            self._warn(columns, images, arrays)
         run = {
             "name": self.options.name,
             "options": self._configuration,
@@ -261,22 +261,34 @@ class Run:
             "value_range": list(self.value_range),
             "step": self.step,
         }
-        save(self.folder / CHECKPOINT, self._stored, self.optimizers, run)
+        save(self.folder / CHECKPOINT, self._stored, self.optimizers, run, self._record.content())
         self.saved_step = self.step
 
-    def _write_sheet(self, name):
-        drawn = sheet(
-            self._stored["generator"], self.latent, seed=self.options.seed,
-            value_range=self.value_range, xp=self.xp,
+    def _warn(self, columns, images, arrays):
+        """Say what has gone wrong in this epoch, if anything has."""
+        rows = columns["epoch"] == self._epoch
+        line = health.warning(
+            {name: values[rows] for name, values in columns.items()},
+            self.networks["generator"], images, self.value_range, arrays,
         )
-        self._results.write_sheet(name, drawn)
+        if line:
+            self._progress.note(f"epoch {self._epoch}: {line}")
+
+    def _write_sheet(self, name):
+        """Write the sheet of this moment; the images on it, (kinds, N, H, W, C)."""
+        images = draw(
+            self._stored["generator"], self.latent, seed=self.options.seed, xp=self.xp
+        )
+        self._results.write_sheet(name, sheet(images, self.value_range))
+        return images
 
     def _write_gif(self):
         # No more than this run's own: the folder may hold pictures of a run that went further.
         names = {e * self.steps_per_epoch: f"epoch_{e:03d}" for e in range(self._epoch + 1)}
         if every := self.options.sample_every:
             names = {s: f"step_{s:06d}" for s in range(every, self.step, every)} | names
-        self._results.write_gif([names[step] for step in sorted(names)])
+        for problem in self._results.write_gif([names[step] for step in sorted(names)]):
+            self._progress.note(f"left out of {GIF}: {problem}")
 
     @property
     def _epoch(self):
@@ -285,22 +297,23 @@ class Run:
 
     # The ends of a run.
 
-    def _finish(self):
-        self._write_gif()
-        self._progress.close()
+    def _done(self):
+        """The last line of a run that nothing stopped."""
         checkpoint = self.folder / CHECKPOINT
         sample = ["python", "-m", "minigan", "sample", checkpoint, "--out", "more.png"]
         if self.latent.classes:
             sample += ["--label", self.latent.classes[-1]]
-        print(f"done: {self.folder / GIF}, {LOSSES}, {HISTORY}; more pictures: "
-              f"{command_line(sample)}")
+        return printable(f"done: {self.folder / GIF}, {LOSSES}, {HISTORY}; more pictures: "
+                         f"{command_line(sample)}")
 
     def _stop(self, signal_number):
         """Save and end the program, as a signal asked for."""
         self._save()
         self._write_gif()
         self._progress.close()
-        print(f"stopped after step {self.step:,}, saved; go on with: {self.options.command}")
+        line = f"stopped after step {self.step:,}, saved; go on with: {self.options.command}"
+        with contextlib.suppress(OSError):  # the terminal may be what was closed
+            print(printable(line))
         raise SystemExit(128 + signal_number)
 
     def _leave(self):
@@ -322,7 +335,7 @@ class Run:
                 line = (f"left after step {self.step:,}, saved; "
                         f"go on with: {self.options.command}")
             self._progress.close()
-            print(line, file=sys.stderr)
+            self._progress.note(line)
 
     def _fail(self, step, values):
         self._record.flush()
@@ -338,10 +351,7 @@ class Run:
         """Turn a failure to write (disk full, folder gone) into one line."""
         try:
             yield
-        except BrokenPipeError:
-            raise  # not a file: somebody stopped reading what we print
         except OSError as error:
             if self._progress is not None:
-                with contextlib.suppress(OSError):  # it may be what cannot be written
-                    self._progress.close()
+                self._progress.close()
             raise failures.cannot_write(self, error) from error

@@ -27,8 +27,9 @@ def normalize(x, mean, scale, gamma, beta):
 def normalize_backward(dy, x, mean, scale, gamma, axes, shared):
     if not _last_axis(x, axes):
         return plain.normalize_backward(dy, x, mean, scale, gamma, axes, shared)
+    mean, scale, gamma = (vector.reshape(-1) for vector in (mean, scale, gamma))
     dbeta, dgamma = features.gradient_sums(dy, x, mean, scale)
-    dx = features.gradient(dy, x, mean, scale, gamma.reshape(-1), dbeta, dgamma)
+    dx = features.gradient(dy, x, mean, scale, gamma, dbeta, dgamma)
     return dx, dgamma, dbeta
 
 

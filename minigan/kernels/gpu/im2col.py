@@ -13,8 +13,10 @@ result in its cache on disk.
 from functools import cache
 
 from ...arrays import get_array_module
-from .cuda import Kernel, constants
 from ..cpu.workspace import cut
+from ..plain import rows
+from .cublas import matmul
+from .cuda import Kernel, constants
 
 CHUNK_BYTES = 256 * 2**20  # of the matrix of windows
 
@@ -23,58 +25,58 @@ def conv(x, w, geometry):
     """x (N, H, W, C), w (kh, kw, C, K) -> y (N, oh, ow, K)."""
     xp = get_array_module(x)
     x, w = xp.ascontiguousarray(x), w.reshape(-1, w.shape[3])
-    if geometry.is_dense or geometry.is_pointwise:
-        return (x.reshape(-1, len(w)) @ w).reshape(len(x), *geometry.output, -1)
     y = xp.empty((len(x), *geometry.output, w.shape[1]), x.dtype)
+    if geometry.is_dense or geometry.is_pointwise:
+        matmul(x.reshape(-1, len(w)), w, out=rows(y))
+        return y
     for i, j in _chunks(x, geometry):
-        xp.matmul(_windows(xp, x[i:j], geometry), w, out=y[i:j].reshape(-1, w.shape[1]))
+        matmul(_windows(xp, x[i:j], geometry), w, out=rows(y[i:j]))
     return y
 
 
 def conv_dx(dy, w, geometry):
     """dy (N, oh, ow, K), w (kh, kw, C, K) -> dx (N, H, W, C)."""
     xp = get_array_module(dy)
-    channels, filters = w.shape[2:]
-    w, dy = w.reshape(-1, filters), dy.reshape(len(dy), -1, filters)
-    shape = (len(dy), *geometry.size, channels)
+    channels, w = w.shape[2], rows(w)
+    dx = xp.empty((len(dy), *geometry.size, channels), dy.dtype)
     if geometry.is_dense or geometry.is_pointwise:
-        return (dy.reshape(-1, filters) @ w.T).reshape(shape)
-    dx = xp.empty(shape, dy.dtype)
+        matmul(rows(dy), w.T, out=dx.reshape(-1, len(w)))
+        return dx
     for i, j in _chunks(dx, geometry):
-        rows = dy[i:j].reshape(-1, filters) @ w.T
-        part = dx[i:j]
-        _pixels_kernel(geometry, channels)(rows, part, size=part.size)
+        windows, part = matmul(rows(dy[i:j]), w.T), dx[i:j]
+        _pixels_kernel(geometry, channels)(windows, part, size=part.size)
     return dx
 
 
 def conv_dw(x, dy, geometry):
     """x (N, H, W, C), dy (N, oh, ow, K) -> dw (kh, kw, C, K)."""
     xp = get_array_module(x)
-    x, filters = xp.ascontiguousarray(x), dy.shape[3]
-    shape = (*geometry.kernel, x.shape[3], filters)
+    x = xp.ascontiguousarray(x)
+    dw = xp.empty((*geometry.kernel, x.shape[3], dy.shape[3]), x.dtype)
     if geometry.is_dense or geometry.is_pointwise:
-        taps = geometry.kernel[0] * geometry.kernel[1] * x.shape[3]
-        return (x.reshape(-1, taps).T @ dy.reshape(-1, filters)).reshape(shape)
-    parts = [
-        _windows(xp, x[i:j], geometry).T @ dy[i:j].reshape(-1, filters)
-        for i, j in _chunks(x, geometry)
-    ]
-    return sum(parts[1:], start=parts[0]).reshape(shape)
+        matmul(x.reshape(-1, len(rows(dw))).T, rows(dy), out=rows(dw))
+        return dw
+    for i, j in _chunks(x, geometry):
+        matmul(_windows(xp, x[i:j], geometry).T, rows(dy[i:j]), out=rows(dw), add=i > 0)
+    return dw
 
 
 def _chunks(x, geometry):
-    """Ranges of the images x (N, H, W, C) whose windows, or pixels, fit in a chunk."""
+    """Ranges of the images x (N, H, W, C) whose windows, or pixels, fit in a chunk.
+
+    Of no images there is one, which is empty: dw is then written, with zeros.
+    """
     (oh, ow), (kh, kw) = geometry.output, geometry.kernel
     elements = max(oh * ow * kh * kw, geometry.size[0] * geometry.size[1]) * x.shape[3]
-    return cut(len(x), CHUNK_BYTES, elements * x.dtype.itemsize)
+    return cut(max(1, len(x)), CHUNK_BYTES, elements * x.dtype.itemsize)
 
 
 def _windows(xp, x, geometry):
     """The windows of x (n, H, W, C), contiguous, as a matrix (n * oh * ow, kh * kw * C)."""
     (oh, ow), (kh, kw), channels = geometry.output, geometry.kernel, x.shape[3]
-    rows = xp.empty((len(x) * oh * ow, kh * kw * channels), x.dtype)
-    _windows_kernel(geometry, channels)(x, rows, size=rows.size)
-    return rows
+    windows = xp.empty((len(x) * oh * ow, kh * kw * channels), x.dtype)
+    _windows_kernel(geometry, channels)(x, windows, size=windows.size)
+    return windows
 
 
 def _constants(geometry, channels):

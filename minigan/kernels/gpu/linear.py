@@ -1,23 +1,23 @@
 """Dense: cuBLAS products; and what a bias adds and gets."""
 
-from ...arrays import get_array_module
 from ..plain import rows
 from . import pointwise
+from .cublas import matmul
 
 FEW_ROWS = 512  # up to so many, one launch of CuPy's own adds them up
 
 
 def dense(x, w, b=None):
-    y = (rows(x) @ w).reshape(*x.shape[:-1], w.shape[1])
+    y = matmul(rows(x), w).reshape(*x.shape[:-1], w.shape[1])
     return y if b is None else add_bias(y, b)
 
 
 def dense_dx(dy, w):
-    return (rows(dy) @ w.T).reshape(*dy.shape[:-1], len(w))
+    return matmul(rows(dy), w.T).reshape(*dy.shape[:-1], len(w))
 
 
 def dense_dw(x, dy, out=None):
-    return get_array_module(x).matmul(rows(x).T, rows(dy), out=out)
+    return matmul(rows(x).T, rows(dy), out)
 
 
 def dense_dx_dw(x, dy, w, out=None):

@@ -20,8 +20,9 @@ or one number from all places that hold a part of it: nobody adds to another's r
 from functools import cache
 
 from ...arrays import get_array_module
-from .cuda import Kernel, constants
 from ..cpu.workspace import cut
+from .cublas import matmul
+from .cuda import Kernel, constants
 
 CHUNK_BYTES = 256 * 2**20  # of V and M
 
@@ -38,7 +39,7 @@ def conv(x, w, geometry):
     y = xp.empty((len(x), *geometry.output, w.shape[3]), x.dtype)
     u = plan.filters(w)
     for i, j in plan.chunks(len(x)):
-        plan.outputs(xp.matmul(plan.data(x[i:j]), u), y[i:j])
+        plan.outputs(matmul(plan.data(x[i:j]), u), y[i:j])
     return y
 
 
@@ -47,9 +48,9 @@ def conv_dx(dy, w, geometry):
     xp = get_array_module(dy)
     plan = _Plan(xp, geometry, *w.shape[2:], dy.dtype)
     dx = xp.empty((len(dy), *geometry.size, w.shape[2]), dy.dtype)
-    u = plan.filters(w).transpose(0, 2, 1)
+    u = plan.filters(w).swapaxes(1, 2)
     for i, j in plan.chunks(len(dy)):
-        plan.data_adjoint(xp.matmul(plan.outputs_adjoint(dy[i:j]), u), dx[i:j])
+        plan.data_adjoint(matmul(plan.outputs_adjoint(dy[i:j]), u), dx[i:j])
     return dx
 
 
@@ -57,13 +58,11 @@ def conv_dw(x, dy, geometry):
     """x (N, H, W, C), dy (N, oh, ow, K) -> dw (4, 4, C, K)."""
     xp = get_array_module(x)
     plan = _Plan(xp, geometry, x.shape[3], dy.shape[3], x.dtype)
-    total = None
+    u = plan.empty_u()
     for i, j in plan.chunks(len(x)):
-        v, m, u = plan.data(x[i:j]), plan.outputs_adjoint(dy[i:j]), plan.empty_u()
-        for v_ab, m_ab, u_ab in zip(v, m, u):  # cuBLAS takes one matrix transposed, CuPy not nine
-            xp.matmul(v_ab.T, m_ab, out=u_ab)
-        total = u if total is None else total + u
-    return plan.filters_adjoint(total)
+        v, m = plan.data(x[i:j]), plan.outputs_adjoint(dy[i:j])
+        matmul(v.swapaxes(1, 2), m, out=u, add=i > 0)
+    return plan.filters_adjoint(u)
 
 
 class _Plan:
@@ -76,9 +75,9 @@ class _Plan:
         self.kernels = _kernels(geometry, channels, filters)
 
     def chunks(self, count):
-        """Ranges of the images whose V and M fit in a chunk."""
+        """Ranges of the images whose V and M fit in a chunk; of no images one, as in im2col.py."""
         numbers = 9 * self.tiles[0] * self.tiles[1] * (4 * self.channels + self.filters_count)
-        return cut(count, CHUNK_BYTES, numbers * self.dtype.itemsize)
+        return cut(max(1, count), CHUNK_BYTES, numbers * self.dtype.itemsize)
 
     def empty_u(self):
         return self.xp.empty((9, 4 * self.channels, self.filters_count), self.dtype)

@@ -21,9 +21,8 @@ def normalize(x, mean, scale, gamma, beta):
 def normalize_backward(dy, x, mean, scale, gamma, axes, shared):
     if not _last_axis(x, axes):
         return plain.normalize_backward(dy, x, mean, scale, gamma, axes, shared)
-    dx, dgamma, dbeta = pointwise.batch_norm_backward(
-        rows(dy), rows(x), mean, scale, gamma.reshape(-1)
-    )
+    mean, scale, gamma = (vector.reshape(-1) for vector in (mean, scale, gamma))
+    dx, dgamma, dbeta = pointwise.batch_norm_backward(rows(dy), rows(x), mean, scale, gamma)
     return dx.reshape(dy.shape), dgamma, dbeta
 
 
