@@ -127,7 +127,8 @@ def test_a_page_is_whole(make):
     given = make()
     weights = given.G.params.copy(), given.D.params.copy(), given.G.buffers.copy()
     content = anatomy.dissect(given, LEADS)
-    for before, after in zip(weights, (given.G.params, given.D.params, given.G.buffers)):
+    now = given.G.params, given.D.params, given.G.buffers
+    for before, after in zip(weights, now, strict=True):
         np.testing.assert_array_equal(before, after)
     leaves = {name: len(content["layers"][name]) for name in "GD"}
     assert len(content["states"]) == len(LOSSES) * len(LEADS)

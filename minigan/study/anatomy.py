@@ -118,8 +118,8 @@ class _Sheet:
         real, code, z = self.batch = subject.batch(0)
         self.G.begin_step(0)
         self.fake, _ = self.G.forward(z)
-        self.layers = dict(G=self.describe(self.G, z[:2]), D=self.describe(
-            subject.D, real[:2] if code is None else join(real[:2], code[:2])))
+        judged = real if code is None else join(real, code)
+        self.layers = dict(G=self.describe(self.G, z[:2]), D=self.describe(subject.D, judged[:2]))
         g, d = (len(layers) for layers in self.layers.values())
         count = leads * (len(LOSSES) * (2 * d + g) + 8 * d)
         pixels = 2 * 0.7 * BUDGET / count  # two to a byte, and text of them is a third longer
@@ -170,8 +170,8 @@ class _Sheet:
                  for part, images in ((loss.real, real), (loss.fake, fake))]  # fmt: skip
         extra = penalty(D, loss, real, fake, code)
         y, dy = (
-            [np.concatenate(pair) for pair in zip(*(_flat(trace["D"]) for trace in traces))]
-            for traces in ([part.y for part in parts], [part.dy for part in parts])
+            [np.concatenate(pair) for pair in zip(*map(_flat, traces), strict=True)]
+            for traces in ([part.y["D"] for part in parts], [part.dy["D"] for part in parts])
         )
         d_step = dict(
             loss=_number(sum(part.loss for part in parts) + (extra or 0)),
@@ -195,7 +195,7 @@ class _Sheet:
         return dict(d=d_step, g=g_step)
 
     def rows(self, network, y, dy, learns=True):
-        return [self.row(*row, learns) for row in zip(leaves(network), y, dy)]
+        return [self.row(*row, learns) for row in zip(leaves(network), y, dy, strict=True)]
 
     def row(self, layer, y, dy, learns):
         """[picture of y, of dy, rms of y, of dy, share, |dW| / |W|]."""

@@ -35,7 +35,7 @@ def tile(values, side):
 
 def _strip(values):
     if values.shape[1] == 1:
-        return values[::-(-len(values) // 32)].T
+        return values[:: -(-len(values) // 32)].T
     samples = np.linspace(0, len(values) - 1, min(ROWS, len(values))).round().astype(int)
     features = np.linspace(0, values.shape[1] - 1, min(FEATURES, values.shape[1]))
     return values[samples][:, features.round().astype(int)]
@@ -48,12 +48,10 @@ def _spaced(maps):
 def shrunk(maps, side):
     """Maps (n, H, W) as means of blocks, none larger than `side`."""
     factor = -(-max(maps.shape[1:]) // side)
-    if factor == 1:
-        return maps
-    height, width = (-(-size // factor) for size in maps.shape[1:])
-    fill = ((0, 0), *((0, n * factor - size) for n, size in zip((height, width), maps.shape[1:])))
-    blocks = np.pad(maps, fill, mode="edge").reshape(len(maps), height, factor, width, factor)
-    return blocks.mean(axis=(2, 4))
+    fill = ((0, 0), *((0, -size % factor) for size in maps.shape[1:]))
+    padded = np.pad(maps, fill, mode="edge")
+    height, width = (size // factor for size in padded.shape[1:])
+    return padded.reshape(len(maps), height, factor, width, factor).mean(axis=(2, 4))
 
 
 def grey(picture):

@@ -73,7 +73,7 @@ def _check(asked, path):
 
 def symptoms(module, shows):
     """Yields lines: what can be seen of a fault, computed with this module as the plain engine."""
-    failed, count, broken = judge.judge(module)
+    failed, _, broken = judge.judge(module)
     wrong = [check for check in failed if isinstance(check, Check)]
     yield from broken
     yield from _rows(wrong) if wrong or broken else ["minigan gradcheck: every row is fine"]
@@ -95,8 +95,9 @@ def symptoms(module, shows):
 
 def curves(losses, healthy):
     """Yields lines: the losses (steps, 2) of D and G, and those of a healthy run, as bars."""
-    for name, found, good in zip("DG", losses.T, healthy.T):
-        for title, values in (("here", found), ("healthy", good)):
+    for column, name in enumerate("DG"):
+        for title, both in (("here", losses), ("healthy", healthy)):
+            values = both[:, column]
             low, high = values.min(), values.max()
             bars = (values - low) / ((high - low) or 1) * (len(BARS) - 1)
             line = "".join(BARS[int(bar)] for bar in bars)

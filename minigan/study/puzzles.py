@@ -120,10 +120,12 @@ PUZZLES = (
         "Twice the batch, twice the loss, twice the gradient: they agree with each other.",
         "A loss is a mean over the batch, divided once, and so is its gradient: by x.size.",
         shows="curve",
-        more=((
-            "    return loss, ((1 - t) * sigmoid(x) - t * sigmoid(-x)) / x.size  # = (p - t) / N\n",
-            "    return loss, (1 - t) * sigmoid(x) - t * sigmoid(-x)  # = p - t\n",
-        ),),
+        more=(
+            (
+                "((1 - t) * sigmoid(x) - t * sigmoid(-x)) / x.size  # = (p - t) / N",
+                "(1 - t) * sigmoid(x) - t * sigmoid(-x)  # = p - t",
+            ),
+        ),
     ),
     _puzzle(
         "Sure of itself, and still pushing",

@@ -4,6 +4,7 @@ From the checkpoint of any run whose networks are Sequentials of ours, or, witho
 M1 (the fully connected GAN of examples/mnist_gan.py) that has just been made.
 """
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -165,7 +166,7 @@ def _dense(inputs, outputs):
 def _generator(sizes=(100, 64, 128, 256)):
     hidden = [
         layer
-        for inputs, outputs in zip(sizes, sizes[1:])
+        for inputs, outputs in itertools.pairwise(sizes)
         for layer in (_dense(inputs, outputs), layers.LeakyReLU(0.2))
     ]
     return [*hidden, _dense(sizes[-1], 784), layers.Tanh(), layers.Reshape((28, 28, 1))]
@@ -174,7 +175,7 @@ def _generator(sizes=(100, 64, 128, 256)):
 def _discriminator(sizes=(784, 256, 128, 64)):
     hidden = [
         layer
-        for inputs, outputs in zip(sizes, sizes[1:])
+        for inputs, outputs in itertools.pairwise(sizes)
         for layer in (_dense(inputs, outputs), layers.LeakyReLU(0.2), layers.Dropout(0.3))
     ]
     return [layers.Flatten(), *hidden, _dense(sizes[-1], 1)]
