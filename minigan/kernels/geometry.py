@@ -95,12 +95,9 @@ def geometry(size, kernel, stride=1, padding="same"):
     Raises ValueError for anything else, or where no window fits.
     """
     size = _pair("size", size, 1)
-    kernel = _pair("kernel", kernel, 1)
-    stride = _pair("stride", stride, 1)
-    if isinstance(padding, str) and padding == "same":
+    kernel, stride, padding = settings(kernel, stride, padding)
+    if padding == "same":
         padding = tuple(map(_same_padding, size, kernel, stride))
-    else:
-        padding = _explicit_padding(padding)
     result = Geometry(size, kernel, stride, padding)
     if min(result.output) < 1:
         raise ValueError(
@@ -120,12 +117,10 @@ def transposed_geometry(size, kernel, stride=1, padding="same"):
     of `geometry`.  Source: Dumoulin & Visin 2016, arXiv:1603.07285, chapter 4.
     """
     size = _pair("size", size, 1)
-    kernel = _pair("kernel", kernel, 1)
-    stride = _pair("stride", stride, 1)
-    if isinstance(padding, str) and padding == "same":
+    kernel, stride, padding = settings(kernel, stride, padding)
+    if padding == "same":
         made = tuple(n * s for n, s in zip(size, stride, strict=True))
         return geometry(made, kernel, stride, "same")
-    padding = _explicit_padding(padding)
     made = tuple(
         (n - 1) * s + k - sum(zeros)
         for n, k, s, zeros in zip(size, kernel, stride, padding, strict=True)
@@ -136,6 +131,16 @@ def transposed_geometry(size, kernel, stride=1, padding="same"):
             f"{padding} would make an image of {made}: use less padding"
         )
     return geometry(made, kernel, stride, padding)
+
+
+def settings(kernel, stride, padding):
+    """(kernel, stride, padding) in pairs, or "same": all that is known before the image's size.
+
+    Arguments and errors are those of `geometry`.
+    """
+    if not (isinstance(padding, str) and padding == "same"):
+        padding = _explicit_padding(padding)
+    return _pair("kernel", kernel, 1), _pair("stride", stride, 1), padding
 
 
 def _same_padding(n, kernel, stride):
