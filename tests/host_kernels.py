@@ -92,7 +92,8 @@ class HostKernel:
             raise TypeError(f"{len(memory)} arguments for {len(self.parameters)} parameters")
         types = self._types(memory)
         shapes = [
-            value.shape for p, value in zip(self.parameters, memory)
+            value.shape
+            for p, value in zip(self.parameters, memory, strict=False)
             if isinstance(value, np.ndarray) and not p.raw
         ]
         if bool(shapes) == (size is not None):
@@ -103,12 +104,12 @@ class HostKernel:
             given[k] if k in given else nobody_has_written(shape, p.dtype(types))
             for k, p in enumerate(self.outputs, len(self.inputs))
         ]
-        for p, array in zip(self.outputs, made):
+        for p, array in zip(self.outputs, made, strict=False):
             if not p.raw and array.shape != shape:
                 raise ValueError(f"{p.name} has shape {array.shape}, the loop has {shape}")
         flat = [
             self._flat(p, value, shape, types)
-            for p, value in zip(self.parameters, [*memory[: len(self.inputs)], *made])
+            for p, value in zip(self.parameters, [*memory[: len(self.inputs)], *made], strict=False)
         ]
         is_array = tuple(isinstance(value, np.ndarray) and value.ndim == 1 for value in flat)
         if compiled(self._source(types, is_array))(
@@ -117,14 +118,14 @@ class HostKernel:
             (ctypes.c_ssize_t * len(flat))(*(value.size for value in flat)),
         ):
             raise IndexError("a raw array was read or written outside of its bounds")
-        for array, result in zip(made, flat[len(self.inputs) :]):
+        for array, result in zip(made, flat[len(self.inputs) :], strict=False):
             array[...] = result.reshape(array.shape)
         return made
 
     def _types(self, memory):
         """Type letter -> dtype, from the arrays; TypeError where two disagree."""
         types = {}
-        for p, value in zip(self.parameters, memory):
+        for p, value in zip(self.parameters, memory, strict=False):
             if isinstance(value, np.ndarray):
                 wanted = types.setdefault(p.type, value.dtype) if len(p.type) == 1 else p.type
                 if np.dtype(wanted) != value.dtype:
@@ -139,10 +140,11 @@ class HostKernel:
         return np.array(value).reshape(-1)  # a copy: outputs never alias inputs
 
     def _source(self, types, is_array):
-        parameters = list(zip(self.parameters, is_array))
+        parameters = list(zip(self.parameters, is_array, strict=False))
         return FRAME.format(
-            types="".join(f"typedef {dtype} {letter};" for letter, dtype in types.items()
-                          if len(letter) == 1),
+            types="".join(
+                f"typedef {dtype} {letter};" for letter, dtype in types.items() if len(letter) == 1
+            ),
             arguments="\n".join(p.argument(k, array) for k, (p, array) in enumerate(parameters)),
             elements="\n".join(p.element() for p, array in parameters if array and not p.raw),
             body=self.body,
