@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from test_conv_kernels import random_triple
 
-from minigan.kernels import geometry, gpu as kernels
+from minigan.kernels import geometry
+from minigan.kernels import gpu as kernels
 from minigan.kernels.gpu import cublas
 
 RNG = np.random.default_rng(3)
@@ -100,7 +101,9 @@ def test_tf32_is_used_everywhere_or_nowhere(gpu, monkeypatch, name, asked):
 
 
 def test_what_does_not_fit_is_an_error(gpu):
-    single, double = (gpu.asarray(RNG.standard_normal((3, 3)).astype(f"float{n}")) for n in (32, 64))
+    single, double = (
+        gpu.asarray(RNG.standard_normal((3, 3)).astype(f"float{n}")) for n in (32, 64)
+    )
     for a, b, out in ((single, double, double), (double, double, single)):
         with pytest.raises(ValueError, match="float32"):
             cublas.matmul(a, b, out)

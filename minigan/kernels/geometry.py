@@ -59,13 +59,11 @@ class Geometry:
     @cached_property
     def is_pointwise(self):
         """Is it a 1x1 kernel on every pixel?  Then a conv is one GEMM, pixels as rows."""
-        return (
-            self.padding == ((0, 0), (0, 0)) and self.kernel == (1, 1) and self.stride == (1, 1)
-        )
+        return self.padding == ((0, 0), (0, 0)) and self.kernel == (1, 1) and self.stride == (1, 1)
 
 
 def remembered(function):
-    """The function, whose answers are kept: a training step asks for the same ones over and over."""
+    """The function, whose answers are kept: a training step asks for the same ones every time."""
     kept = lru_cache(maxsize=4096)(function)
 
     @wraps(function)
@@ -80,7 +78,7 @@ def remembered(function):
 def _is_plain(value):
     """Is it made of ints, strings and tuples alone?"""
     kind = type(value)
-    return kind is int or kind is str or kind is tuple and all(map(_is_plain, value))
+    return kind is int or kind is str or (kind is tuple and all(map(_is_plain, value)))
 
 
 @remembered
@@ -151,7 +149,7 @@ def _same_padding(n, kernel, stride):
 
 
 def _explicit_padding(padding):
-    """"valid", int, pair or pair of pairs -> ((top, bottom), (left, right))."""
+    """ "valid", int, pair or pair of pairs -> ((top, bottom), (left, right))."""
     if isinstance(padding, str):
         if padding != "valid":
             raise ValueError(

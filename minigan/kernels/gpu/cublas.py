@@ -83,7 +83,17 @@ class _Cublas:
         stream = self.xp.cuda.get_current_stream().ptr
         if stream != self.stream:
             self.use(stream)
-        key = (a.shape, a.strides, a.dtype, b.shape, b.strides, b.dtype, out.strides, out.dtype, add)
+        key = (
+            a.shape,
+            a.strides,
+            a.dtype,
+            b.shape,
+            b.strides,
+            b.dtype,
+            out.strides,
+            out.dtype,
+            add,
+        )
         call = self.calls.get(key)
         if call is None:
             a, b, call = self.prepare(a, b, out, add)

@@ -103,8 +103,9 @@ def _windows(xp, x, geometry):
 
 def _constants(geometry, channels):
     """The sizes of a convolution as C constants; the names are those of conv's formula."""
-    sizes = dict(zip(("H", "W", "OH", "OW", "KH", "KW", "SH", "SW"), (
-        *geometry.size, *geometry.output, *geometry.kernel, *geometry.stride)))  # fmt: skip
+    names = "H", "W", "OH", "OW", "KH", "KW", "SH", "SW"
+    values = *geometry.size, *geometry.output, *geometry.kernel, *geometry.stride
+    sizes = dict(zip(names, values, strict=True))
     (top, _), (left, _) = geometry.padding
     sizes |= dict(C=channels, TOP=top, LEFT=left)
     return constants(sizes)

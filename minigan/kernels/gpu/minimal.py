@@ -160,7 +160,10 @@ def _kernels(geometry, channels, filters):
 # matrices; (a, b) is number a * 3 + b.
 BODIES = {
     # i counts tiles (n, TH, TW) and the pixels (p, q) and channels of a cell.
-    "data": ("raw T x, int32 each", "v", """
+    "data": (
+        "raw T x, int32 each",
+        "v",
+        """
         int at = i;
         const int c = at % C;  at /= C;
         const int q = at % 2;  at /= 2;
@@ -185,10 +188,14 @@ BODIES = {
             v[first + each] = e[a][1];
             v[first + 2 * (ptrdiff_t)each] = e[a][2] - e[a][1];
         }
-    """),
+    """,
+    ),
     # i counts dx (n, H, W, C).  A cell is the first of its tile and the third of the one before,
     # or the second of its tile, where it is in all three products.
-    "data_adjoint": ("raw T v, int32 each", "dx", """
+    "data_adjoint": (
+        "raw T v, int32 each",
+        "dx",
+        """
         int at = i;
         const int c = at % C;        at /= C;
         const int w = at % W + LEFT; at /= W;
@@ -208,9 +215,13 @@ BODIES = {
             }
         }
         dx[i] = sum;
-    """),
+    """,
+    ),
     # i counts the pixels (p, q) of a cell of taps, C and K.
-    "filters": ("raw T w, int32 each", "u", """
+    "filters": (
+        "raw T w, int32 each",
+        "u",
+        """
         const int ck = i % (C * K), q = i / (C * K) % 2, p = i / (C * K) / 2;
         T g[2][2], e[3][2];
         for (int r = 0; r < 2; ++r)
@@ -226,9 +237,13 @@ BODIES = {
             u[first + each] = e[a][0] + e[a][1];
             u[first + 2 * (ptrdiff_t)each] = e[a][1];
         }
-    """),
+    """,
+    ),
     # i counts dw (4, 4, C, K).
-    "filters_adjoint": ("raw T u", "dw", """
+    "filters_adjoint": (
+        "raw T u",
+        "dw",
+        """
         const int ck = i % (C * K), kj = i / (C * K) % 4, ki = i / (C * K) / 4;
         const int pixel = (ki % 2 * 2 + kj % 2) * C * K + ck;
         T sum = 0;
@@ -236,9 +251,13 @@ BODIES = {
             for (int b = kj / 2; b < kj / 2 + 2; ++b)
                 sum += u[(ptrdiff_t)(a * 3 + b) * 4 * C * K + pixel];
         dw[i] = sum;
-    """),
+    """,
+    ),
     # i counts tiles and K; a tile is 2x2 outputs, of which the last ones may not be wanted.
-    "outputs": ("raw T m, int32 each", "y", """
+    "outputs": (
+        "raw T m, int32 each",
+        "y",
+        """
         int at = i;
         const int k = at % K;  at /= K;
         const int s = at % TW; at /= TW;
@@ -250,8 +269,12 @@ BODIES = {
                     for (int b = j; b < j + 2; ++b) sum += m[(ptrdiff_t)(a * 3 + b) * each + i];
                 y[((n * OH + 2 * t + r) * OW + 2 * s + j) * K + k] = sum;
             }
-    """),
-    "outputs_adjoint": ("raw T dy, int32 each", "m", """
+    """,
+    ),
+    "outputs_adjoint": (
+        "raw T dy, int32 each",
+        "m",
+        """
         int at = i;
         const int k = at % K;  at /= K;
         const int s = at % TW; at /= TW;
@@ -273,5 +296,6 @@ BODIES = {
             m[first + each] = e[a][0] + e[a][1];
             m[first + 2 * (ptrdiff_t)each] = e[a][1];
         }
-    """),
+    """,
+    ),
 }
