@@ -1,8 +1,10 @@
-"""minigan gradcheck | sample | info, or python -m minigan ...
+"""minigan gradcheck | sample | info | anatomy | puzzle, or python -m minigan ...
 
     gradcheck   check every layer, loss, penalty and whole networks; exit 1 if one fails
     sample      draw pictures with the generator of a checkpoint
     info        what a checkpoint holds
+    anatomy     one training step taken apart, as a page for the browser
+    puzzle      the engine with a fault, for you to find
 """
 
 import sys
@@ -13,6 +15,7 @@ import numpy as np
 from .atomic import replacing
 from .errors import UserError, printable
 from .gradcheck import Table, all_cases, select
+from .study import commands as study
 from .training import shortage
 from .training.checkpoint import TRAINED, Checkpoint
 from .training.command import command
@@ -27,7 +30,7 @@ NAME = "minigan" if Path(sys.argv[0]).stem == "minigan" else "python -m minigan"
 
 def main(argv=None):
     parser = Parser(prog=NAME, description="Tools around minigan's networks.")
-    commands = parser.add_subparsers(metavar="gradcheck | sample | info")
+    commands = parser.add_subparsers(metavar="gradcheck | sample | info | anatomy | puzzle")
 
     sub = commands.add_parser("gradcheck", help="check all derivatives; exit 1 if one is wrong")
     sub.add_argument("names", nargs="*", metavar="NAME|module:Class",
@@ -48,6 +51,8 @@ def main(argv=None):
     sub = commands.add_parser("info", help="what a checkpoint holds")
     sub.add_argument("checkpoint", type=Path)
     sub.set_defaults(run=info)
+
+    study.add_commands(commands)
 
     options = parser.parse_args(argv)
     if "run" not in options:

@@ -421,15 +421,24 @@ class Sequential(Layer):
 
     # The passes: down the list, up the list, and both for the second order.
 
-    def forward(self, x, train=True):
-        """(y, cache); the cache is the list of the layers' caches."""
+    def forward(self, x, train=True, trace=None):
+        """(y, cache); the cache is the list of the layers' caches.
+
+        trace: a list that is filled with each layer's y (a list of its own for an inner
+        Sequential).  Two layers that fast kernels do at once have one y; plain ones do none so.
+        """
         self.kernels[type(x)]  # refuses what is no array
         if x.dtype != self.dtype:
             raise self._wrong_dtype(x)
+        if trace is not None:
+            trace.clear()
         caches = []
         for layer in self._passes:
-            x, cache = layer.forward(x, train)
+            inner = ([],) if trace is not None and isinstance(layer, Sequential) else ()
+            x, cache = layer.forward(x, train, *inner)
             caches.append(cache)
+            if trace is not None:
+                trace.append(inner[0] if inner else x)
         return x, caches
 
     def backward(self, dy, cache, params=True, need_dx=True, trace=None):

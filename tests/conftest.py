@@ -74,7 +74,7 @@ def stand_in(monkeypatch):
     strict_array_module.launches.clear()
     library = host_cublas.HostCublas(strict_array_module.launches)
     monkeypatch.setattr(cublas, "_library", lambda xp: library)
-    cublas._cublas.cache_clear()
+    cublas._multiplier.cache_clear()
     return strict_array_module
 
 

@@ -152,6 +152,9 @@ class ndarray:
     def max(self, axis=None, keepdims=False):
         return self._reduced("max", axis=axis, keepdims=keepdims)
 
+    def min(self, axis=None, keepdims=False):
+        return self._reduced("min", axis=axis, keepdims=keepdims)
+
     def argmax(self, axis=None, keepdims=False):
         return self._reduced("argmax", axis=axis, keepdims=keepdims)
 

@@ -92,12 +92,29 @@ def test_conv_triple_agrees_with_the_plain_one(
     """In one go, and in chunks."""
     g = geometry(size, kernel, stride, padding)
     x, w, dy = random_triple(3, g, n=5)
-    x_there, w_there, dy_there = map(gpu.asarray, (x, w, dy))
+    y, dx, dw = plain.conv(x, w, g), plain.conv_dx(dy, w, g), plain.conv_dw(x, dy, g)
+    x, w, dy = map(gpu.asarray, (x, w, dy))
     for chunk in (path.CHUNK_BYTES, 4000):
         monkeypatch.setattr(path, "CHUNK_BYTES", chunk)
-        close(path.conv(x_there, w_there, g), plain.conv(x, w, g), 1e-12)
-        close(path.conv_dx(dy_there, w_there, g), plain.conv_dx(dy, w, g), 1e-12)
-        close(path.conv_dw(x_there, dy_there, g), plain.conv_dw(x, dy, g), 1e-12)
+        close(path.conv(x, w, g), y, 1e-12)
+        close(path.conv_dx(dy, w, g), dx, 1e-12)
+        close(path.conv_dw(x, dy, g), dw, 1e-12)
+        for both, wanted in ((path.conv_y_dw, (y, dw)), (path.conv_dx_dw, (dx, dw))):
+            for got, expected in zip(both(x, dy, w, g), wanted, strict=True):
+                close(got, expected, 1e-12)
+
+
+@pytest.mark.parametrize("path", [gpu_im2col, gpu_minimal])
+@pytest.mark.parametrize("size", [8, 4])
+def test_an_empty_batch_has_no_gradient(gpu, path, size):
+    g = geometry(size, 4, 2 if size == 8 else 1, 1 if size == 8 else "valid")
+    if path is gpu_minimal and not path.applies(g):
+        pytest.skip("minimal filtering is for stride 2")
+    x, w, dy = random_triple(3, g, n=2)
+    x, w, dy = gpu.asarray(x)[:0], gpu.asarray(w), gpu.asarray(dy)[:0]
+    assert path.conv(x, w, g).shape == dy.shape and path.conv_dx(dy, w, g).shape == x.shape
+    for dw in (path.conv_dw(x, dy, g), path.conv_y_dw(x, dy, w, g)[1], path.conv_dx_dw(x, dy, w, g)[1]):
+        assert dw.shape == w.shape and not dw.get().any()
 
 
 def test_wide_layers_take_minimal_filtering(gpu):
@@ -160,8 +177,9 @@ class TestBatchNorm:
 
     def test_sums_do_not_depend_on_the_number_of_runs(self, gpu, monkeypatch):
         x = RNG.standard_normal((1000, 3))
-        for runs in (1, 7, 999):
+        for runs, rows in ((1, 1), (7, 1), (999, 1), (999, 20), (999, 1001)):
             monkeypatch.setattr(gpu_pointwise, "MOST_RUNS", runs)
+            monkeypatch.setattr(gpu_pointwise, "LEAST_ROWS", rows)
             close(gpu_pointwise.column_sum(gpu.asarray(x)), x.sum(axis=0), 1e-12)
 
 

@@ -10,6 +10,7 @@ where `before` is the padding in front; input pixels outside the image are zero.
 """
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache, wraps
 from numbers import Integral
 
 
@@ -28,7 +29,7 @@ class Geometry:
     stride: tuple
     padding: tuple
 
-    @property
+    @cached_property
     def output(self):
         """Output size (oh, ow): how many windows fit in the padded input."""
         return tuple(
@@ -50,12 +51,12 @@ class Geometry:
                 columns = slice(j, j + sw * (ow - 1) + 1, sw)
                 yield i, j, (slice(None), rows, columns)
 
-    @property
+    @cached_property
     def is_dense(self):
         """Is the output 1x1, its one window the whole input?  Then a conv is one GEMM."""
         return self.padding == ((0, 0), (0, 0)) and self.kernel == self.size
 
-    @property
+    @cached_property
     def is_pointwise(self):
         """Is it a 1x1 kernel on every pixel?  Then a conv is one GEMM, pixels as rows."""
         return (
@@ -63,6 +64,26 @@ class Geometry:
         )
 
 
+def remembered(function):
+    """The function, whose answers are kept: a training step asks for the same ones over and over."""
+    kept = lru_cache(maxsize=4096)(function)
+
+    @wraps(function)
+    def run(*arguments, **named):
+        # (8.0, 8.0) is wrong, but would be found in (8, 8)'s place; a list is found nowhere.
+        found = kept if _is_plain(arguments) and not named else function
+        return found(*arguments, **named)
+
+    return run
+
+
+def _is_plain(value):
+    """Is it made of ints, strings and tuples alone?"""
+    kind = type(value)
+    return kind is int or kind is str or kind is tuple and all(map(_is_plain, value))
+
+
+@remembered
 def geometry(size, kernel, stride=1, padding="same"):
     """The Geometry of a conv over an input of `size`.
 
@@ -86,6 +107,7 @@ def geometry(size, kernel, stride=1, padding="same"):
     return result
 
 
+@remembered
 def transposed_geometry(size, kernel, stride=1, padding="same"):
     """The Geometry of the conv whose adjoint, `conv_dx`, is a transposed conv from `size`.
 
