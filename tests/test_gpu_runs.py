@@ -71,7 +71,7 @@ def test_a_trajectory_agrees_with_the_cpu(script, words, traffic, without_dropou
     assert seen and all(set(crossed) <= {"upload"} for [crossed] in seen), seen
     got, want = arrays(there / "checkpoint.npz"), arrays(here / "checkpoint.npz")
     assert set(got) == set(want)
-    for name in set(want) - {"description"}:
+    for name in set(want) - {"description", "history"}:
         np.testing.assert_allclose(got[name], want[name], 1e-9, 1e-9, err_msg=name)
 
 
