@@ -1,8 +1,10 @@
-"""minigan gradcheck | sample | info, or python -m minigan ...
+"""minigan gradcheck | sample | info | anatomy | puzzle, or python -m minigan ...
 
-    gradcheck   check every layer, loss and a whole network numerically; exit 1 if one fails
+    gradcheck   check every layer, loss, penalty and whole networks; exit 1 if one fails
     sample      draw pictures with the generator of a checkpoint
     info        what a checkpoint holds
+    anatomy     one training step taken apart, as a page for the browser
+    puzzle      the engine with a fault, for you to find
 """
 
 import sys
@@ -12,7 +14,8 @@ import numpy as np
 
 from .atomic import replacing
 from .errors import UserError, printable
-from .gradcheck import check_all, table
+from .gradcheck import Table, all_cases, select
+from .study import commands as study
 from .training import shortage
 from .training.checkpoint import TRAINED, Checkpoint
 from .training.command import command
@@ -27,9 +30,12 @@ NAME = "minigan" if Path(sys.argv[0]).stem == "minigan" else "python -m minigan"
 
 def main(argv=None):
     parser = Parser(prog=NAME, description="Tools around minigan's networks.")
-    commands = parser.add_subparsers(metavar="gradcheck | sample | info")
+    commands = parser.add_subparsers(metavar="gradcheck | sample | info | anatomy | puzzle")
 
     sub = commands.add_parser("gradcheck", help="check all derivatives; exit 1 if one is wrong")
+    sub.add_argument("names", nargs="*", metavar="NAME|module:Class",
+                     help="what to check (default: everything), such as Conv2d, hinge or a layer "
+                     "of your own with its arguments, 'mine:Scale(10)'")
     sub.add_argument("--seed", type=integer(0), default=0, help="of the test values")
     sub.set_defaults(run=gradcheck)
 
@@ -45,6 +51,8 @@ def main(argv=None):
     sub = commands.add_parser("info", help="what a checkpoint holds")
     sub.add_argument("checkpoint", type=Path)
     sub.set_defaults(run=info)
+
+    study.add_commands(commands)
 
     options = parser.parse_args(argv)
     if "run" not in options:
@@ -74,18 +82,15 @@ def sample(options):
 
 
 def gradcheck(options):
-    """Print the table of all checks; the exit code."""
-    checks = []
-
-    def remembered():
-        for check in check_all(options.seed):
-            checks.append(check)
-            yield check
-
-    for line in table(remembered()):
-        print(line)
-    failed = [check for check in checks if not check.ok]
-    print(f"{len(checks)} checks, {len(failed)} failed")
+    """Print the table of the checks; the exit code."""
+    chosen = select(options.names, options.seed) if options.names else all_cases(options.seed)
+    table, failed = Table(chosen), 0
+    print(table.head)
+    for case in chosen:
+        check = case.check()
+        print(table.row(check))
+        failed += not check.ok
+    print(f"{len(chosen)} checks, {failed} failed")
     return 1 if failed else 0
 
 
