@@ -16,7 +16,7 @@ from ..arrays import get_array_module, to_host
 STEP = 1e-6  # h; in float64 truncation is near 1e-12 and rounding near 1e-10
 DIRECTIONS = 3
 LARGE = 10_000  # elements of a tensor, for which one random direction says enough
-ELEMENTS = 100  # of a wrong tensor, that are moved one by one
+ELEMENTS = 50  # of a wrong tensor, that are moved one by one
 
 
 def numeric_errors(scalar, tensors, gradients, *, seed=0):

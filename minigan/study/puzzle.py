@@ -115,9 +115,10 @@ def drawing(pictures):
 def _rows(failed):
     checks = [check for check in failed if isinstance(check, Check)]
     if checks:
-        table = Table(checks[:MOST])
-        yield table.head
-        yield from map(table.row, checks[:MOST])
+        table = Table(checks)
+        yield from table.head.splitlines()
+        for check in checks[:MOST]:
+            yield table.row(check).splitlines()[0]  # without the notes, which say too much
         if len(checks) > MOST:
             yield f"... and {len(checks) - MOST} more"
 
