@@ -18,7 +18,7 @@ from .puzzles import PUZZLES
 from .subject import first, train
 
 STEPS = 60  # of training, for curves and samples
-MOST = 6  # failed checks that are told
+MOST = 4  # rows of failed checks that are told
 BARS, SHADES = "▁▂▃▄▅▆▇█", " .:-=+*#%@"
 
 
@@ -77,7 +77,8 @@ def symptoms(module, shows):
     wrong = [check for check in failed if isinstance(check, Check)]
     yield from broken
     yield from _rows(wrong) if wrong or broken else ["minigan gradcheck: every row is fine"]
-    yield ""
+    if shows != "gradcheck":
+        yield ""
     if shows == "number":
         yield from _facts(failed)
     if shows in ("curve", "samples"):
@@ -113,11 +114,19 @@ def drawing(pictures):
 
 
 def _rows(failed):
+    """Yields lines of gradcheck's table: of single layers and losses, if it can be, in float64."""
     checks = [check for check in failed if isinstance(check, Check)]
+    single = [check for check in checks if not check.title.startswith("Sequential")] or checks
     if checks:
-        yield from table(checks[:MOST])
+        yield from table(map(_exact, single[:MOST]))
         if len(checks) > MOST:
-            yield f"... and {len(checks) - MOST} more"
+            yield f"... {len(checks)} rows in all"
+
+
+def _exact(check):
+    """The check without its float32 row, unless that alone is wrong."""
+    exact = Check(check.title, check.mode, check.errors, check.second)
+    return check if exact.ok else exact
 
 
 def _facts(failed):
