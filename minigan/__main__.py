@@ -14,7 +14,7 @@ import numpy as np
 
 from .atomic import replacing
 from .errors import UserError, printable
-from .gradcheck import Table, cases, select
+from .gradcheck import Table, all_cases, select
 from .study import commands as study
 from .training import shortage
 from .training.checkpoint import TRAINED, Checkpoint
@@ -83,7 +83,7 @@ def sample(options):
 
 def gradcheck(options):
     """Print the table of the checks; the exit code."""
-    chosen = select(options.names, options.seed) if options.names else cases(options.seed)
+    chosen = select(options.names, options.seed) if options.names else all_cases(options.seed)
     table, failed = Table(chosen), 0
     print(table.head)
     for case in chosen:

@@ -124,15 +124,10 @@ def labels(logits, low, high=None, *, flip=0.0, seed=0, where="labels", step=Non
     low, high: labels are uniform in [low, high); one number gives constant (soft) labels.
     flip: the share of labels to replace by 1 - label (Chintala et al. 2016, tricks 6).
     seed, where, step: the address of the random numbers (see `minigan.random`); another `where`
-    for the real batch than for the generated one.
-    Raises TypeError for random labels without a step, which would be the same in every batch.
+    for the real batch than for the generated one.  Without a step every call draws new ones.
     """
-    if step is None:
-        if flip or high not in (None, low):
-            raise TypeError("labels: noisy or flipped ones need step=, the number of the step")
-        step = 0
     xp = get_array_module(logits)
-    shape, address = logits.shape, dict(seed=seed, step=step)
+    shape, address = logits.shape, dict(seed=seed, step=random.numbered(step))
     values = random.uniform(
         shape, low, low if high is None else high, where=where, dtype=logits.dtype, xp=xp, **address
     )

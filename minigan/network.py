@@ -38,7 +38,8 @@ class Layer:
     def __init__(self):
         self.param_specs, self.buffer_specs = {}, {}  # name -> (shape, initialiser)
         self._params = self._grads = self._buffers = None
-        self._tensors = {}  # name -> view: "weight", "weight_grad", ...
+        self._names = set()  # of the tensors declared: "weight", "weight_grad", ...
+        self._tensors = {}  # name -> view, once built
         self._zero = set()  # names of gradients that count as zero, whatever they hold
         self._owner = None  # a weak reference to the network that the layer is part of
         self.dtype = None  # of the tensors, once built
@@ -124,6 +125,7 @@ class Layer:
                 "callable: give an initialiser of minigan.init, such as init.HeNormal()"
             )
         specs[name] = self.sizes(name, shape), initializer
+        self._names |= {name} if specs is self.buffer_specs else {name, f"{name}_grad"}
 
     def sizes(self, name, values):
         """A size, or a tuple or list of them, as a tuple of Python ints, likewise."""
@@ -167,11 +169,6 @@ class Layer:
         _copy_into(self._buffers, values, "buffers")
 
     @property
-    def xp(self):
-        """The array module of the tensors."""
-        return get_array_module(self._params)
-
-    @property
     def param_count(self):
         """Number of trainable parameters."""
         return sum(math.prod(shape) for shape, _ in self.param_specs.values())
@@ -200,7 +197,7 @@ class Layer:
     def bind(self, params, grads, buffers):
         """Take these flat vectors as storage; the named tensors become their views."""
         self._params, self._grads, self._buffers = params, grads, buffers
-        self.dtype = params.dtype
+        self.xp, self.dtype = get_array_module(params), params.dtype
         tensors = dict(_views(self.param_specs, params)) | dict(_views(self.buffer_specs, buffers))
         self.__dict__.update(tensors)
         gradients = {f"{name}_grad": grad for name, grad in _views(self.param_specs, grads)}
@@ -236,7 +233,7 @@ class Layer:
 
     def __setattr__(self, name, value):
         # A tensor stays the view that it is: its values are what one assigns.
-        if not self._declares(name):
+        if name not in self.__dict__.get("_names", ()):
             return super().__setattr__(name, value)
         _copy_into(getattr(self, name), value, name)
 
@@ -250,20 +247,12 @@ class Layer:
         if name in self._tensors:
             self.write_zeros()
             return self._tensors[name]
-        if self._declares(name):
+        if name in self._names:
             raise AttributeError(
                 f"{type(self).__name__} has no {name!r} yet: call build(), "
                 "or put the layer into a Sequential"
             )
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
-    def _declares(self, name):
-        """Is it the name of a tensor or of a gradient?"""
-        own = self.__dict__
-        return (
-            name.removesuffix("_grad") in own.get("param_specs", ())
-            or name in own.get("buffer_specs", ())
-        )
 
     # Description and copies.
 
@@ -303,7 +292,7 @@ class Layer:
         # For copy.deepcopy and pickle: views are made anew, or they would be arrays of their own.
         self.write_zeros()
         state = {name: value for name, value in vars(self).items() if name not in self._tensors}
-        return state | {"_tensors": {}, "_owner": None}
+        return state | {"_tensors": {}, "_owner": None, "xp": None}
 
     def __setstate__(self, state):
         self.__dict__.update(state)
@@ -430,15 +419,14 @@ class Sequential(Layer):
         self.kernels[type(x)]  # refuses what is no array
         if x.dtype != self.dtype:
             raise self._wrong_dtype(x)
-        if trace is not None:
-            trace.clear()
-        caches = []
+        caches, ys = [], []
         for layer in self._passes:
-            inner = ([],) if trace is not None and isinstance(layer, Sequential) else ()
+            inner = [[]] if trace is not None and isinstance(layer, Sequential) else []
             x, cache = layer.forward(x, train, *inner)
             caches.append(cache)
-            if trace is not None:
-                trace.append(inner[0] if inner else x)
+            ys += inner or [x]
+        if trace is not None:
+            trace[:] = ys
         return x, caches
 
     def backward(self, dy, cache, params=True, need_dx=True, trace=None):

@@ -33,9 +33,9 @@ def gradient_penalty(
     one_sided=False,
     condition=None,
     train=True,
-    step,
     seed=0,
     where="penalty",
+    step=None,
 ):
     """weight * mean of (|g| - 1)^2 between real and generated samples: WGAN-GP.
 
@@ -47,8 +47,8 @@ def gradient_penalty(
     weight: lambda in the paper.  one_sided: punish norms above 1 only (section 4 there).
     condition: codes (N, K) that the critic reads behind the features (`condition.join`);
     they are not interpolated, and the slope along them is free.  train: the critic's mode.
-    step, seed, where: the address of epsilon (see `minigan.random`).  Without its step every
-    call would draw the same epsilons; a second penalty of one step has another `where`.
+    seed, where, step: the address of epsilon (see `minigan.random`); a second penalty of one step
+    has another `where`.  Without a step every call draws new epsilons, but no resumed run the same.
 
     Adds its gradients to `critic.grads`; returns the loss (0-d).
     Raises ValueError if real and fake have different shapes, for an empty batch, and unless the
@@ -58,7 +58,7 @@ def gradient_penalty(
         raise ValueError(f"real {real.shape} and fake {fake.shape} have different shapes")
     one_a_sample = (len(real),) + (1,) * (real.ndim - 1)
     epsilon = random.uniform(
-        one_a_sample, seed=seed, where=where, step=step,
+        one_a_sample, seed=seed, where=where, step=random.numbered(step),
         dtype=real.dtype, xp=get_array_module(real),
     )  # fmt: skip
     k = critic.kernels[type(real)]

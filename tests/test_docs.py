@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 sys.path.insert(0, str(DOCS / "figures"))
 figure = importlib.import_module("figure")  # what the book's pictures are drawn with
+pytestmark = pytest.mark.host  # the pages compute on the CPU
 
 CHAPTERS = [
     "one_step", "three_parameters", "through_d", "losses", "batchnorm", "convolution",

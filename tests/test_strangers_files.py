@@ -367,4 +367,4 @@ def test_no_file_decides_how_much_memory_is_taken(bomb, tmp_path):
     what, path = bomb(tmp_path)
     code, said, peak = measured(tmp_path, what, path)
     assert code == 2 and said.startswith("program: error: ") and said.count("\n") == 1, said
-    assert peak < 250, said  # of which the imports take some 60, and overlapping_bomb.npz 30
+    assert peak < 120, said  # of which the imports take some 30

@@ -171,6 +171,10 @@ def test_numbers_of_the_page_are_those_of_the_step():
     assert state["g"]["loss"] == pytest.approx(loss, rel=5e-3)
     assert state["g"]["dfake"] == pytest.approx(np.linalg.norm(dfake), rel=5e-3)
     assert state["g"]["dG"] == pytest.approx(np.linalg.norm(G.grads), rel=5e-3)
+    drawn = np.asarray(decoded(state["g"]["wish"]).convert("RGBA")).astype(int)
+    n, row, column, _ = np.unravel_index(np.abs(dfake[:6]).argmax(), dfake[:6].shape)
+    red, _, blue, alpha = drawn[row, 28 * n + column]
+    assert alpha > 200 and (red > blue) == (dfake[n, row, column, 0] < 0)  # it is -dfake
     rows = state["g"]["G"]
     assert rows[-1][3] == pytest.approx(np.sqrt((dfake**2).mean()), rel=5e-3)
     weight = G.layers[2]

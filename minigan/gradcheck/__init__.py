@@ -12,12 +12,12 @@
     python -m minigan gradcheck 'mine:Scale(10)'   a layer of your own, class Scale in mine.py
 """
 
-from .cases import cases, check_all, select
+from .cases import all_cases, check_all, select
 from .check import Check, check_layer, check_loss, check_step
 from .numeric import numeric_errors
 from .table import Table
 
 __all__ = [
-    "Check", "Table", "cases", "check_all", "check_layer", "check_loss", "check_step",
+    "Check", "Table", "all_cases", "check_all", "check_layer", "check_loss", "check_step",
     "numeric_errors", "select",
 ]  # fmt: skip

@@ -170,13 +170,15 @@ def _grads(layer):
 
 
 def _compare(scalar, tensors, claimed, tolerance, samples, seed=0, order=""):
-    """(errors, notes on those beyond tolerance)."""
+    """(errors, a note on the worst one beyond tolerance, which names the others)."""
     errors = numeric_errors(scalar, tensors, claimed, seed=seed)
-    notes = [
-        f"{order}{name} {diagnosis(scalar, tensors[name], claimed[name], samples)}"
-        for name, error in errors.items() if not error <= tolerance
-    ]  # fmt: skip
-    return errors, notes
+    wrong = [name for name, error in errors.items() if not error <= tolerance]
+    if not wrong:
+        return errors, []
+    worst = max(wrong, key=lambda name: np.nan_to_num(errors[name], nan=np.inf))
+    note = f"{order}{worst} {diagnosis(scalar, tensors[worst], claimed[worst], samples)}"
+    others = ", ".join(name for name in wrong if name != worst)
+    return errors, [f"{note}; wrong too: {others}" if others else note]
 
 
 def _distances(found, there):

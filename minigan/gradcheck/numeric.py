@@ -16,7 +16,7 @@ from ..arrays import get_array_module, to_host
 STEP = 1e-6  # h; in float64 truncation is near 1e-12 and rounding near 1e-10
 DIRECTIONS = 3
 LARGE = 10_000  # elements of a tensor, for which one random direction says enough
-ELEMENTS = 100  # of a wrong tensor, that are moved one by one
+ELEMENTS = 50  # of a wrong tensor, that are moved one by one
 
 
 def numeric_errors(scalar, tensors, gradients, *, seed=0):
@@ -26,9 +26,9 @@ def numeric_errors(scalar, tensors, gradients, *, seed=0):
     tensors.  tensors: dict name -> float64 array, moved in place and put back.
     gradients: dict name -> the claimed dR/d(tensor).
 
-    The error of a tensor is |numeric - claimed| over its directional derivatives,
-    relative to the larger of the two, or to |R| / 100 where both nearly vanish; infinite where
-    the gradient has another shape.
+    The error of a tensor is |numeric - claimed| over its directional derivatives, relative to the
+    larger of the two or the norm of the gradient, or to |R| / 100 where all nearly vanish;
+    infinite where the gradient has another shape.
     """
     # Streams of their own: a direction equal to the input would prove nothing of a
     # BatchNorm, whose output does not change along it.
@@ -43,9 +43,10 @@ def numeric_errors(scalar, tensors, gradients, *, seed=0):
         if getattr(gradients[name], "shape", None) != tensor.shape:
             errors[name] = np.inf
             continue
+        gradient = to_host(gradients[name])
         numeric = [derivative(scalar, tensor, v) for v in directions]
-        claimed = [float(np.vdot(to_host(gradients[name]), v)) for v in directions]
-        scale = max(np.linalg.norm(numeric), np.linalg.norm(claimed), floor)
+        claimed = [float(np.vdot(gradient, v)) for v in directions]
+        scale = max(*map(np.linalg.norm, (numeric, claimed, gradient)), floor)
         errors[name] = float(np.linalg.norm(np.subtract(numeric, claimed)) / scale)
     return errors
 

@@ -12,13 +12,13 @@ import numpy as np
 
 from ..atomic import replacing
 from ..errors import UserError, printable
-from ..gradcheck import Check, table
+from ..gradcheck import Check, Table
 from . import judge
 from .puzzles import PUZZLES
 from .subject import first, train
 
 STEPS = 60  # of training, for curves and samples
-MOST = 6  # failed checks that are told
+MOST = 4  # rows of failed checks that are told
 BARS, SHADES = "▁▂▃▄▅▆▇█", " .:-=+*#%@"
 
 
@@ -77,7 +77,8 @@ def symptoms(module, shows):
     wrong = [check for check in failed if isinstance(check, Check)]
     yield from broken
     yield from _rows(wrong) if wrong or broken else ["minigan gradcheck: every row is fine"]
-    yield ""
+    if shows != "gradcheck":
+        yield ""
     if shows == "number":
         yield from _facts(failed)
     if shows in ("curve", "samples"):
@@ -113,11 +114,16 @@ def drawing(pictures):
 
 
 def _rows(failed):
+    """Yields lines of gradcheck's table: of single layers and losses, if it can be."""
     checks = [check for check in failed if isinstance(check, Check)]
+    single = [check for check in checks if not check.title.startswith("Sequential")] or checks
     if checks:
-        yield from table(checks[:MOST])
+        table = Table(single)
+        yield from table.head.splitlines()
+        for check in single[:MOST]:
+            yield table.row(check).splitlines()[0]  # without the notes, which say too much
         if len(checks) > MOST:
-            yield f"... and {len(checks) - MOST} more"
+            yield f"... {len(checks)} rows in all"
 
 
 def _facts(failed):

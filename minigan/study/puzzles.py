@@ -80,7 +80,7 @@ PUZZLES = (
         shows="number",
     ),
     _puzzle(
-        "The mean moves, nobody notices",
+        "Gradients that should add up to nothing",
         "    return scale * (g - mean_of(g, axes) - h * mean_of(g * h, axes))\n",
         "    return scale * (g - h * mean_of(g * h, axes))\n",
         "Two layers have it in common.",

@@ -36,7 +36,7 @@ class Parser(argparse.ArgumentParser):
             words = sys.argv[1:] if args is None else args
             self.error(f"an option without its value: {command_line(words)}")
         for action in self._actions:
-            if getattr(found, action.dest, None) == []:
+            if action.nargs != "*" and getattr(found, action.dest, None) == []:
                 self.error(f"argument {'/'.join(action.option_strings)}: expected a value")
         return found, rest
 
