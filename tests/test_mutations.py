@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from mutants import LOSSES, MUTANTS, mutant
+from mutants import MUTANTS, PLAIN, mutant
 
 pytestmark = pytest.mark.host
 
@@ -125,15 +125,15 @@ def test_the_suite_can_fail(baseline, tmp_path):
     """A harmless edit survives, broken code is no kill, and a text that is gone is noticed."""
     template, _, _ = baseline
 
-    def verdict(new, old="error * error", **how):
-        edit = mutant("", LOSSES, old, new, "test_losses.py::test_scores", **how)
+    def verdict(new, old="(x - t) ** 2", **how):
+        edit = mutant("", PLAIN, old, new, "test_losses.py::test_scores", **how)
         return try_mutant(edit, template, tmp_path / "copy")
 
-    assert verdict("error**2").startswith("SURVIVED")
-    assert verdict("errors * error").startswith("NOT KILLED BY A CHECK")
-    assert verdict("error * error * 2") is None
+    assert verdict("(x - t) * (x - t)").startswith("SURVIVED")
+    assert verdict("(x - target) ** 2").startswith("NOT KILLED BY A CHECK")
+    assert verdict("2 * (x - t) ** 2") is None
     with pytest.raises(AssertionError, match="SyntaxError"):
-        verdict("error * * error")
+        verdict("(x - t) * * 2")
     with pytest.raises(AssertionError, match="occurs 0 times"):
         verdict("", old="no such text")
 
