@@ -49,15 +49,15 @@ MUTANTS = [
            "jacobian(q, h, scale, axes) - scale * h * mean_of(dx_bar * dx, axes)", "0 * q",
            f"{ORACLE}[dense, batch-True]"),
     mutant("a convolution's double backward leaves its weights out", LAYERS,
-           "conv_y_dw(dx_bar, dy, self.weight, self.geometry(cache))\n"
+           "conv_y_dw(dx_bar, dy, self.weight, g)\n"
            '        self.add_grad("weight_grad", dw)',
-           "conv_y_dw(dx_bar, dy, self.weight, self.geometry(cache))",
+           "conv_y_dw(dx_bar, dy, self.weight, g)",
            f"{NUMERIC}[conv, leaky-R1-False]"),
     # The penalty
     mutant("one epsilon for the batch", PENALTY,
            "one_a_sample = (len(real),) + (1,)", "one_a_sample = (1,) + (1,)", EPSILON),
     mutant("a normal epsilon", PENALTY, "random.uniform(", "random.normal(", EPSILON),
-    mutant("one epsilon for all steps", PENALTY, "step=step,", "step=0,", EPSILON),
+    mutant("one epsilon for all steps", PENALTY, "step=random.numbered(step)", "step=0", EPSILON),
     mutant("slopes at the generated samples alone", PLAIN,
            "fake + epsilon * (real - fake)", "fake + 0 * epsilon", EPSILON),
     mutant("one norm for the batch", PLAIN,
