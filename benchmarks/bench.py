@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from peer import Peer  # noqa: E402
+from peer import Peer
 
 PAUSE = 0.3  # seconds between two turns
 STARTS = 3  # fresh processes a comparison: where memory comes to lie is luck, for all of a life
@@ -104,10 +104,15 @@ LAYOUTS = {"default": (False,), "channels last": (True,)}
 CASES = {
     f"{model} batch {batch}": Case(model, batch, variants, steps)
     for model, batch, variants, steps in (
-        ("m1", 100, DENSE, 20), ("m1", 128, DENSE, 20),
-        ("m2", 64, LAYOUTS, 3), ("m3", 64, LAYOUTS, 3), ("m4", 128, LAYOUTS, 1),
-        ("m5", 128, LAYOUTS, 1), ("m6", 8, LAYOUTS, 2),
-        ("m7", 64, LAYOUTS, 1), ("m8", 128, LAYOUTS, 1),
+        ("m1", 100, DENSE, 20),
+        ("m1", 128, DENSE, 20),
+        ("m2", 64, LAYOUTS, 3),
+        ("m3", 64, LAYOUTS, 3),
+        ("m4", 128, LAYOUTS, 1),
+        ("m5", 128, LAYOUTS, 1),
+        ("m6", 8, LAYOUTS, 2),
+        ("m7", 64, LAYOUTS, 1),
+        ("m8", 128, LAYOUTS, 1),
     )
 }
 
@@ -146,11 +151,23 @@ def main():
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args()
     from steps_minigan import flops  # here, for PyTorch's processes to be without minigan
+
     rate = sgemm_rate()
     print(f"sgemm {rate / 1e9:.0f} GFLOP/s; {options.rounds} rounds")
     form = "{:<16} {:>10} {:>10} {:>7} {:>9} {:>9} {:>9} {:>6}  {}"
-    print(form.format("step", "minigan ms", "PyTorch ms", "ratio", "floor ms",
-                      "minigan MB", "PyTorch MB", "share", "PyTorch variant"))
+    print(
+        form.format(
+            "step",
+            "minigan ms",
+            "PyTorch ms",
+            "ratio",
+            "floor ms",
+            "minigan MB",
+            "PyTorch MB",
+            "share",
+            "PyTorch variant",
+        )
+    )
     for name, case in CASES.items():
         if options.cases and not name.startswith(tuple(options.cases)):
             continue
@@ -158,9 +175,20 @@ def main():
         own, own_peak, variants = compare(case, options.rounds)
         (best, theirs, ratio, their_peak), *others = variants
         also = "".join(f"; {other} {other_ratio:.2f}" for other, _, other_ratio, _ in others)
-        print(form.format(name, f"{own * 1e3:.1f}", f"{theirs * 1e3:.1f}", f"{ratio:.2f}",
-                          f"{floor * 1e3:.1f}", f"{own_peak:.0f}", f"{their_peak:.0f}",
-                          f"{own_peak / their_peak:.2f}", best + also), flush=True)
+        print(
+            form.format(
+                name,
+                f"{own * 1e3:.1f}",
+                f"{theirs * 1e3:.1f}",
+                f"{ratio:.2f}",
+                f"{floor * 1e3:.1f}",
+                f"{own_peak:.0f}",
+                f"{their_peak:.0f}",
+                f"{own_peak / their_peak:.2f}",
+                best + also,
+            ),
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

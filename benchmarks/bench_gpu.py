@@ -16,8 +16,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from gpu_sides import SIDES  # noqa: E402
-from peer import Peer  # noqa: E402
+from gpu_sides import SIDES
+from peer import Peer
 
 CASES = {"m1 batch 100": ("m1", 100, 50), "m5 batch 128": ("m5", 128, 10),
          "m7 batch 64": ("m7", 64, 5)}  # fmt: skip
@@ -39,13 +39,15 @@ def serve(pipe, name, tf32):
     def best(work):
         return min(milliseconds(5, work) for _ in range(6))
 
-    a, b, out = (side.random(SIDE, SIDE) for _ in range(3))
-    rate = 2 * SIDE**3 / best(lambda _: side.matmul(a, b, out)) * 1e-9
-    del a, b, out
-    source, target = side.random(COPIED), side.random(COPIED)
-    bandwidth = 8 * COPIED / best(lambda _: side.copy(target, source)) * 1e-6
-    del source, target
-    pipe.send((rate, bandwidth))
+    def rate():
+        a, b, out = (side.random(SIDE, SIDE) for _ in range(3))
+        return 2 * SIDE**3 / best(lambda _: side.matmul(a, b, out)) * 1e-9
+
+    def bandwidth():
+        source, target = side.random(COPIED), side.random(COPIED)
+        return 8 * COPIED / best(lambda _: side.copy(target, source)) * 1e-6
+
+    pipe.send((rate(), bandwidth()))
 
     while (request := pipe.recv()) is not None:
         model, batch, steps = request
@@ -79,7 +81,7 @@ def compare(case, workers, rounds):
     for worker in workers.values():
         worker.pipe.send(False)
     ours, theirs = times["minigan"], times["PyTorch"]
-    ratios = [b / a for a, b in zip(ours, theirs)]
+    ratios = [b / a for a, b in zip(ours, theirs, strict=True)]
     return statistics.median(ours), statistics.median(theirs), statistics.median(ratios)
 
 

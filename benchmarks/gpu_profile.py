@@ -12,8 +12,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from bench_gpu import CASES  # noqa: E402
-from gpu_sides import Minigan  # noqa: E402
+from bench_gpu import CASES
+from gpu_sides import Minigan
 
 PROFILED, SHOWN = 3, 16  # steps; rows
 
@@ -51,7 +51,7 @@ def main():
         whole = (time.perf_counter() - start) * 1e3 / steps
         print(f"{name}: host {host:.2f} ms, with the device {whole:.2f} ms a step", flush=True)
         try:
-            rows = kernels(lambda: (run(step, PROFILED), wait()))
+            rows = kernels(lambda step=step: (run(step, PROFILED), wait()))
         except Exception as error:  # whatever ails PyTorch, the times above stand
             print(f"  no kernels: {type(error).__name__}: {error}")
             continue

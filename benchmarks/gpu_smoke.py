@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import traceback
+from functools import partial
 
 import numpy as np
 
@@ -68,7 +69,8 @@ class Smoke:
 
     def pointwise(self):
         for dtype, tolerance in FLOATS:
-            def check(name, *arguments, times=1):
+
+            def check(name, *arguments, times=1, dtype=dtype, tolerance=tolerance):
                 self.check(name, times * tolerance, *arguments, note=dtype)
 
             x, y, dy = (self.normal(37, 41, dtype=dtype) for _ in range(3))
@@ -91,7 +93,11 @@ class Smoke:
             check("half_square", x, 10.0, times=4)
             check("interpolate", x, y, p)
             check("sum_rows", self.normal(700, 41, dtype=dtype), times=4)
-            state = (x.reshape(-1).copy(), dy.reshape(-1), *np.abs(self.normal(2, x.size, dtype=dtype)))
+            state = (
+                x.reshape(-1).copy(),
+                dy.reshape(-1),
+                *np.abs(self.normal(2, x.size, dtype=dtype)),
+            )
             check("adam", *state, 3, 1e-3, 0.5, 0.9, 1e-8, times=2)
             check("rmsprop", *state[:3], 1e-3, 0.9, 1e-8, times=2)
             check("sgd", *state[:3], 1e-3, 0.9)
@@ -111,16 +117,22 @@ class Smoke:
             self.verdict(f"dropout {dtype}", same, f"keeps {to_host(mask).mean():.3f} of 0.75")
 
     def normalisation(self):
-        sizes = [(500, 64), (3, 70), (4000, 3)] if self.small else [(50000, 64), (3, 39200), (400000, 3)]
+        sizes = (
+            [(500, 64), (3, 70), (4000, 3)]
+            if self.small
+            else [(50000, 64), (3, 39200), (400000, 3)]
+        )
         for dtype, tolerance in FLOATS:
             for shape in sizes:
                 note = f"{'x'.join(map(str, shape))} {dtype}"
                 x, dy = 2 * self.normal(*shape, dtype=dtype) + 1, self.normal(*shape, dtype=dtype)
-                gamma, beta, mean, scale = self.normal(4, shape[1], dtype=dtype)
+                gamma, beta = self.normal(2, shape[1], dtype=dtype)
                 moving = np.zeros(shape[1], dtype), np.ones(shape[1], dtype)
                 more = dict(note=note)
                 self.check("batch_statistics", 4 * tolerance, x, (0,), 1e-3, *moving, 0.9, **more)
-                own = [np.asarray(value, dtype) for value in plain.statistics(double(x), (0,), 1e-3)]
+                own = [
+                    np.asarray(value, dtype) for value in plain.statistics(double(x), (0,), 1e-3)
+                ]
                 self.check("normalize", 4 * tolerance, x, *own, gamma, beta, **more)
                 backward = (dy, x, *own, gamma, (0,), (0,))
                 self.check("normalize_backward", 32 * tolerance, *backward, **more)
@@ -139,11 +151,12 @@ class Smoke:
         for dtype, tolerance in FLOATS:
             for size, kernel, stride, padding, C, K in LAYERS[-2 if self.small else None :]:
                 g = geometry(size, kernel, stride, padding)
-                x, dy = self.normal(4, *g.size, C, dtype=dtype), self.normal(4, *g.output, K, dtype=dtype)
+                x = self.normal(4, *g.size, C, dtype=dtype)
+                dy = self.normal(4, *g.output, K, dtype=dtype)
                 w = self.normal(*g.kernel, C, K, dtype=dtype) / kernel
                 for path in (im2col, minimal)[: 1 + minimal.applies(g)]:
-                    note = f"{path.__name__.split('.')[-1]} {g.size} k{kernel} s{stride} {C}->{K} {dtype}"
-                    for name, arrays in (("conv", (x, w)), ("conv_dx", (dy, w)), ("conv_dw", (x, dy))):
+                    note = f"{short(path)} {g.size} k{kernel} s{stride} {C}->{K} {dtype}"
+                    for name, arrays in triple(x, w, dy).items():
                         self.check(name, 6 * tolerance, *arrays, g, module=path, note=note)
                         self.repeats(path, name, [*map(self.up, arrays), g])
 
@@ -170,8 +183,14 @@ class Smoke:
         """Print the relative error of each product in float32."""
         wide = geometry(16, 4, 2, 1)
         x, w, dy = self.normal(8, 16, 16, 64), self.normal(4, 4, 64, 64), self.normal(8, 8, 8, 64)
-        for name, arguments in (("conv", (x, w, wide)), ("conv_dx", (dy, w, wide)), ("conv_dw", (x, dy, wide)),
-                                ("dense", (x, w[0, 0])), ("dense_dx", (dy, w[0, 0])), ("dense_dw", (x, self.normal(*x.shape)))):
+        for name, arguments in (
+            ("conv", (x, w, wide)),
+            ("conv_dx", (dy, w, wide)),
+            ("conv_dw", (x, dy, wide)),
+            ("dense", (x, w[0, 0])),
+            ("dense_dx", (dy, w[0, 0])),
+            ("dense_dw", (x, self.normal(*x.shape))),
+        ):
             wanted = getattr(plain, name)(*map(double, arguments))
             got = to_host(getattr(gpu, name)(*map(self.up, arguments)))
             print(name, f"{np.abs(got - wanted).max() / np.abs(wanted).max():.1e}")
@@ -209,7 +228,7 @@ class Smoke:
         ):
             device, host = self.microseconds(work, 20 if self.small else 2000)
             print(f"  {name:<32} host {host:6.1f} us, device {device:6.1f} us a call")
-        count = 2**12 if self.small else 2**26
+        count, repeats = (2**12, 2) if self.small else (2**26, 10)
         x, dy = (self.up(self.normal(count // 64, 64)) for _ in range(2))
         three = x.reshape(-1)[: count // 3 * 3].reshape(-1, 3)
         v, mask, axes = self.up(np.ones(64, "float32")), x > 0, ((0,), (0,))
@@ -226,17 +245,30 @@ class Smoke:
             ("batch_statistics", 4, lambda: gpu.batch_statistics(x, (0,), 1e-3, v, v, 1.0)),
             ("normalize_backward", 20, lambda: gpu.normalize_backward(dy, x, v, v, v, *axes)),
         ):
-            device, _ = self.microseconds(work, 2 if self.small else 10)
+            device, _ = self.microseconds(work, repeats)
             print(f"  {name:<24} {device:8.0f} us, {count * size / device * 1e-3:6.0f} GB/s")
         for size, C, K in ((32, 64, 128), (16, 128, 256), (8, 256, 512)):
             g, n = geometry(size, 4, 2, "same"), 2 if self.small else 128
-            x, w, dy = (self.up(self.normal(*s)) for s in ((n, *g.size, C), (4, 4, C, K), (n, *g.output, K)))
+            x, w, dy = (
+                self.up(self.normal(*s)) for s in ((n, *g.size, C), (4, 4, C, K), (n, *g.output, K))
+            )
             for path in (minimal, im2col):
-                times = [self.microseconds(lambda: getattr(path, name)(*arrays, g), 2 if self.small else 10)[0]
-                         for name, arrays in (("conv", (x, w)), ("conv_dx", (dy, w)), ("conv_dw", (x, dy)))]
+                times = [
+                    self.microseconds(partial(getattr(path, name), *arrays, g), repeats)[0]
+                    for name, arrays in triple(x, w, dy).items()
+                ]
                 words = " / ".join(f"{us:.0f}" for us in times)
-                chosen = "  (chosen)" * (convolution._path(g, C, K) is path)
-                print(f"  {C}->{K} at {size}x{size}, {path.__name__.split('.')[-1]}: {words} us{chosen}")
+                chosen = "(chosen)" * (convolution._path(g, C, K) is path)
+                print(f"  {C}->{K} at {size}x{size}, {short(path)}: {words} us {chosen}")
+
+
+def triple(x, w, dy):
+    """Of the three convolutions the arrays that each takes."""
+    return {"conv": (x, w), "conv_dx": (dy, w), "conv_dw": (x, dy)}
+
+
+def short(module):
+    return module.__name__.rpartition(".")[-1]
 
 
 def double(value):

@@ -12,6 +12,7 @@ The engine (all that is imported here) needs NumPy alone.  `minigan.data` and
 `minigan.training` hold what surrounds it: pictures, files and the run.
 """
 
+from . import interrupted  # noqa: F401, I001 - before all that takes time
 from . import condition, init, kernels, losses, penalty, random
 from .arrays import get_array_module, to_device, to_host
 from .average import MovingAverage

@@ -1,6 +1,6 @@
 """minigan gradcheck | sample | info | anatomy | puzzle, or python -m minigan ...
 
-    gradcheck   check every layer, loss and a whole network numerically; exit 1 if one fails
+    gradcheck   check every layer, loss, penalty and whole networks; exit 1 if one fails
     sample      draw pictures with the generator of a checkpoint
     info        what a checkpoint holds
     anatomy     one training step taken apart, as a page for the browser
@@ -14,7 +14,7 @@ import numpy as np
 
 from .atomic import replacing
 from .errors import UserError, printable
-from .gradcheck import check_all, table
+from .gradcheck import Table, all_cases, select
 from .study import commands as study
 from .training import shortage
 from .training.checkpoint import TRAINED, Checkpoint
@@ -33,6 +33,9 @@ def main(argv=None):
     commands = parser.add_subparsers(metavar="gradcheck | sample | info | anatomy | puzzle")
 
     sub = commands.add_parser("gradcheck", help="check all derivatives; exit 1 if one is wrong")
+    sub.add_argument("names", nargs="*", metavar="NAME|module:Class",
+                     help="what to check (default: everything), such as Conv2d, hinge or a layer "
+                     "of your own with its arguments, 'mine:Scale(10)'")
     sub.add_argument("--seed", type=integer(0), default=0, help="of the test values")
     sub.set_defaults(run=gradcheck)
 
@@ -79,18 +82,15 @@ def sample(options):
 
 
 def gradcheck(options):
-    """Print the table of all checks; the exit code."""
-    checks = []
-
-    def remembered():
-        for check in check_all(options.seed):
-            checks.append(check)
-            yield check
-
-    for line in table(remembered()):
-        print(line)
-    failed = [check for check in checks if not check.ok]
-    print(f"{len(checks)} checks, {len(failed)} failed")
+    """Print the table of the checks; the exit code."""
+    chosen = select(options.names, options.seed) if options.names else all_cases(options.seed)
+    table, failed = Table(chosen), 0
+    print(table.head)
+    for case in chosen:
+        check = case.check()
+        print(table.row(check))
+        failed += not check.ok
+    print(f"{len(chosen)} checks, {failed} failed")
     return 1 if failed else 0
 
 

@@ -9,6 +9,7 @@ not there.
 
 import importlib
 import sys
+from functools import cache
 
 import numpy as np
 
@@ -24,11 +25,17 @@ def get_array_module(x):
 
     Raises TypeError for anything that is not an array of a module already imported.
     """
-    if isinstance(x, (np.ndarray, np.generic)):
+    return module_of(type(x))
+
+
+@cache
+def module_of(kind):
+    """The same of a type of arrays."""
+    if issubclass(kind, (np.ndarray, np.generic)):
         return np
-    module = sys.modules.get(type(x).__module__.partition(".")[0])
+    module = sys.modules.get(kind.__module__.partition(".")[0])
     if module is None or not hasattr(module, "ndarray"):
-        raise TypeError(f"expected a NumPy or CuPy array, got {type(x).__name__}")
+        raise TypeError(f"expected a NumPy or CuPy array, got {kind.__name__}")
     return module
 
 

@@ -10,6 +10,8 @@ of an image.
     dfake, _ = join_backward(D.backward(dscores, cache, params=False), 3)
 """
 
+import numpy as np
+
 from . import kernels
 from .arrays import get_array_module
 
@@ -17,12 +19,22 @@ from .arrays import get_array_module
 def one_hot(labels, classes, *, dtype="float32"):
     """Codes (N, classes) of `dtype`: 1 in the column of the label, 0 elsewhere.
 
-    labels: integers (N,) in [0, classes), NumPy or CuPy; another number gives a row of
-    zeros.  Raises ValueError unless they are integers on one axis.
+    labels: integers (N,) in [0, classes), NumPy or CuPy.
+    Raises ValueError unless they are integers on one axis, and in range.  To know the range of
+    labels on a GPU is to wait for it: there a number out of range gives a row of NaN, which
+    every loss shows.
     """
+    xp = get_array_module(labels)
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise ValueError(f"labels must be integers (N,), got {labels.dtype} {labels.shape}")
-    return (labels[:, None] == get_array_module(labels).arange(classes)).astype(dtype)
+    code = (labels[:, None] == xp.arange(classes)).astype(dtype)
+    outside = code.sum(axis=1) == 0
+    if xp is not np:
+        return xp.where(outside[:, None], np.nan, code)
+    if outside.any():
+        first = labels[outside][0]
+        raise ValueError(f"class {first} is not one of {classes}: they count from 0")
+    return code
 
 
 def join(x, code):

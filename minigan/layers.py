@@ -7,7 +7,7 @@ import math
 
 from . import init
 from .errors import check_setting
-from .kernels import geometry, transposed_geometry
+from .kernels import geometry, settings, transposed_geometry
 from .network import Layer
 from .random import kept_share
 
@@ -64,7 +64,8 @@ class Dense(Layer):
 
     def double_backward(self, dx_bar, dy, cache):
         # dx = dy W^T is bilinear in dy and W, and does not contain x.
-        k = self.kernels[type(dy)]
+        k, x = self.kernels[type(dy)], cache
+        self.check_gradients(dx_bar, x.shape, dy, self.output_shape(x.shape), x.dtype)
         self.add_grad("weight_grad", k.dense_dw(dx_bar, dy))
         return k.dense(dx_bar, self.weight), None
 
@@ -84,6 +85,7 @@ class ReLU(Layer):
         return self.kernels[type(dy)].relu_backward(dy, cache) if need_dx else None
 
     def double_backward(self, dx_bar, dy, cache):
+        self.check_gradients(dx_bar, cache.shape, dy, cache.shape, cache.dtype)
         return self.kernels[type(dy)].relu_backward(dx_bar, cache), None
 
 
@@ -105,6 +107,7 @@ class LeakyReLU(Layer):
         return k.leaky_relu_backward(dy, cache, self.slope) if need_dx else None
 
     def double_backward(self, dx_bar, dy, cache):
+        self.check_gradients(dx_bar, cache.shape, dy, cache.shape, cache.dtype)
         return self.kernels[type(dy)].leaky_relu_backward(dx_bar, cache, self.slope), None
 
     def fused_with(self, following, kernels):
@@ -125,6 +128,7 @@ class Sigmoid(Layer):
         return self.kernels[type(dy)].sigmoid_backward(dy, cache) if need_dx else None
 
     def double_backward(self, dx_bar, dy, cache):
+        self.check_gradients(dx_bar, cache.shape, dy, cache.shape, cache.dtype)
         return self.kernels[type(dy)].sigmoid_double_backward(dx_bar, dy, cache)
 
 
@@ -140,6 +144,7 @@ class Tanh(Layer):
         return self.kernels[type(dy)].tanh_backward(dy, cache) if need_dx else None
 
     def double_backward(self, dx_bar, dy, cache):
+        self.check_gradients(dx_bar, cache.shape, dy, cache.shape, cache.dtype)
         return self.kernels[type(dy)].tanh_double_backward(dx_bar, dy, cache)
 
 
@@ -172,16 +177,21 @@ class Dropout(Layer):
         return dict(seed=self.seed, where=self.where, step=self.step, call=self.calls - 1)
 
     def forward(self, x, train=True):
-        address = self.next_address(train)
-        return (x, None) if address is None else self.kernels[type(x)].dropout(x, self.keep, address)
+        address, y, mask = self.next_address(train), x, None
+        if address is not None:
+            y, mask = self.kernels[type(x)].dropout(x, self.keep, address)
+        return y, (mask, x.shape, x.dtype)
 
     def backward(self, dy, cache, params=True, need_dx=True):
-        if cache is None or not need_dx:
+        mask, shape, dtype = cache
+        self.check_gradient(dy, shape, dtype)
+        if mask is None or not need_dx:
             return dy if need_dx else None
-        self.check_gradient(dy, cache.shape, self.dtype or dy.dtype)
-        return self.kernels[type(dy)].dropout_backward(dy, cache, self.keep)
+        return self.kernels[type(dy)].dropout_backward(dy, mask, self.keep)
 
     def double_backward(self, dx_bar, dy, cache):
+        _, shape, dtype = cache
+        self.check_gradients(dx_bar, shape, dy, shape, dtype)
         return self.backward(dx_bar, cache), None
 
 
@@ -206,6 +216,7 @@ class _Gate(Layer):
         return self.kernels[type(dy)].gate_backward(dy, cache) if need_dx else None
 
     def double_backward(self, dx_bar, dy, cache):
+        self.check_gradients(dx_bar, cache.shape, dy, cache.shape, cache.dtype)
         return self.kernels[type(dy)].gate_backward(dx_bar, cache), None
 
 
@@ -235,6 +246,7 @@ class Normalization(Layer):
 
     def double_backward(self, dx_bar, dy, cache):
         k, (x, mean, scale, fixed) = self.kernels[type(dy)], cache
+        self.check_gradients(dx_bar, x.shape, dy, x.shape, x.dtype)
         gamma, shared, x_bar = self.along(self.gamma, x), self.shared(x), None
         if fixed:
             dy_bar, dgamma = k.fixed_normalize_double_backward(dx_bar, dy, scale, gamma, shared)
@@ -261,7 +273,9 @@ class BatchNorm(Normalization):
         super().__init__()
         if axis == 0:
             raise ValueError("BatchNorm axis 0 is the batch; name a feature axis, such as -1")
-        self.features, self.axis = self.size("features", features), axis
+        if axis not in (-3, -2, -1, 1, 2, 3):
+            raise ValueError(f"BatchNorm axis {axis!r} is none of an image's, 1 to 3 or -3 to -1")
+        self.features, self.axis = self.size("features", features), int(axis)
         self.momentum, self.eps = float(momentum), float(eps)
         check_setting(self, "momentum", self.momentum, 0, 1)
         check_setting(self, "eps", self.eps, 0, math.inf)
@@ -284,6 +298,8 @@ class BatchNorm(Normalization):
         k = self.kernels[type(x)]
         self.check_input(x, self.features, self.axis)
         if train:
+            if not x.size:
+                raise ValueError(f"{self!r} ({self.where}): an empty batch {x.shape} has no mean")
             moving = self.moving_mean, self.moving_variance
             mean, scale = k.batch_statistics(x, self.groups(x), self.eps, *moving, self.momentum)
         else:
@@ -302,8 +318,7 @@ class LayerNorm(Normalization):
 
     def __init__(self, shape, *, eps=1e-5):
         super().__init__()
-        shape = shape if isinstance(shape, (tuple, list)) else (shape,)
-        self.shape = tuple(self.size("shape", size) for size in shape)
+        self.shape = self.sizes("shape", shape)
         self.eps = float(eps)
         check_setting(self, "eps", self.eps, 0, math.inf)
         self.declare("gamma", self.shape, init.Constant(1.0))
@@ -365,15 +380,14 @@ class Convolution(Layer):
         self.inputs, self.outputs = self.size("inputs", inputs), self.size("outputs", outputs)
         self.kernel, self.stride, self.padding, self.use_bias = kernel, stride, padding, use_bias
         self.weight_init, self.bias_init = weight_init, bias_init
-        # A transposed conv from one pixel takes any kernel: this checks the settings.
-        taps = transposed_geometry(1, kernel, stride, padding="valid").kernel
+        taps, _, _ = settings(kernel, stride, padding)
         self.declare("weight", (*taps, *self.weight_channels()), weight_init)
         if use_bias:
             self.declare("bias", (outputs,), bias_init)
 
     def weight_channels(self):
         """The last two axes of the weights: channels the conv reads, channels it makes."""
-        raise NotImplementedError
+        raise NotImplementedError(self._missing("weight_channels"))
 
     def check_images(self, x):
         """Raise ValueError/TypeError unless x is (N, H, W, inputs) of our dtype."""
@@ -425,8 +439,9 @@ class Conv2d(Convolution):
         return dx
 
     def double_backward(self, dx_bar, dy, cache):
-        k = self.kernels[type(dy)]
-        dy_bar, dw = k.conv_y_dw(dx_bar, dy, self.weight, self.geometry(cache))
+        k, x, g = self.kernels[type(dy)], cache, self.geometry(cache)
+        self.check_gradients(dx_bar, x.shape, dy, (len(x), *g.output, self.outputs), x.dtype)
+        dy_bar, dw = k.conv_y_dw(dx_bar, dy, self.weight, g)
         self.add_grad("weight_grad", dw)
         return dy_bar, None
 
@@ -470,8 +485,9 @@ class ConvTranspose2d(Convolution):
         return dx
 
     def double_backward(self, dx_bar, dy, cache):
-        k = self.kernels[type(dy)]
-        dy_bar, dw = k.conv_dx_dw(dy, dx_bar, self.weight, self.geometry(cache))
+        k, x, g = self.kernels[type(dy)], cache, self.geometry(cache)
+        self.check_gradients(dx_bar, x.shape, dy, (len(x), *g.size, self.outputs), x.dtype)
+        dy_bar, dw = k.conv_dx_dw(dy, dx_bar, self.weight, g)
         self.add_grad("weight_grad", dw)
         return dy_bar, None
 
@@ -491,13 +507,16 @@ class UpSample2d(Layer):
         return height * self.factor, width * self.factor, channels
 
     def forward(self, x, train=True):
-        return self.kernels[type(x)].upsample(x, self.factor), x.shape
+        return self.kernels[type(x)].upsample(x, self.factor), (x.shape, x.dtype)
 
     def backward(self, dy, cache, params=True, need_dx=True):
-        self.check_gradient(dy, (cache[0], *self.output_shape(cache[1:])), self.dtype or dy.dtype)
+        (n, *sample), dtype = cache
+        self.check_gradient(dy, (n, *self.output_shape(sample)), dtype)
         return self.kernels[type(dy)].upsample_backward(dy, self.factor) if need_dx else None
 
     def double_backward(self, dx_bar, dy, cache):
+        (n, *sample), dtype = cache
+        self.check_gradients(dx_bar, (n, *sample), dy, (n, *self.output_shape(sample)), dtype)
         return self.kernels[type(dy)].upsample(dx_bar, self.factor), None
 
 
@@ -508,25 +527,29 @@ class Flatten(Layer):
         return (math.prod(input_shape),)
 
     def forward(self, x, train=True):
-        return x.reshape(len(x), *self.output_shape(x.shape[1:])), x.shape
+        self.kernels[type(x)]  # refuses what is no array
+        return x.reshape(len(x), *self.output_shape(x.shape[1:])), (x.shape, x.dtype)
 
     def backward(self, dy, cache, params=True, need_dx=True):
-        self.check_gradient(dy, (cache[0], *self.output_shape(cache[1:])), self.dtype or dy.dtype)
-        return dy.reshape(cache) if need_dx else None
+        (n, *sample), dtype = cache
+        self.check_gradient(dy, (n, *self.output_shape(sample)), dtype)
+        return dy.reshape(n, *sample) if need_dx else None
 
     def double_backward(self, dx_bar, dy, cache):
+        (n, *sample), dtype = cache
+        self.check_gradients(dx_bar, (n, *sample), dy, (n, *self.output_shape(sample)), dtype)
         return dx_bar.reshape(dy.shape), None
 
 
 class Reshape(Flatten):
-    """(N, ...) -> (N, *shape).
+    """(N, ...) -> (N, *shape); shape: an int or a tuple.
 
     Raises ValueError in forward if a sample does not have as many elements.
     """
 
     def __init__(self, shape):
         super().__init__()
-        self.shape = tuple(self.size("shape", size) for size in shape)
+        self.shape = self.sizes("shape", shape)
 
     def output_shape(self, input_shape):
         if math.prod(input_shape) != math.prod(self.shape):

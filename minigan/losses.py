@@ -8,8 +8,11 @@ Losses are 0-d results of the array's own module: nothing here waits for a GPU. 
 are in `kernels/plain.py`; here is what they are for, and what they take.
 """
 
+from numbers import Real
+
 from . import kernels, random
 from .arrays import get_array_module
+from .condition import one_hot
 
 # Cross-entropies.  On logits x they are made of softplus(x) = log(1 + exp(x)), which
 # neither overflows nor takes the log of 0.
@@ -41,20 +44,23 @@ def softmax_cross_entropy(logits, target):
 
     logits: (N, K).  target: class numbers, integers (N,), or probabilities (N, K).
     Returns (loss, dlogits), dlogits = (softmax(x) sum_k t_k - t) / N.
+    Raises ValueError for a target of another shape, or a class that is not in [0, K) (on a GPU,
+    which would have to be waited for, the loss is NaN instead).
     """
+    k = _kernels(logits)
     if logits.ndim != 2:
         raise ValueError(f"softmax_cross_entropy needs logits (N, K), got {logits.shape}")
+    kernels.default[type(target)]  # refuses what is no array
     if target.shape == logits.shape:
         t = target.astype(logits.dtype)
     elif target.shape == logits.shape[:1] and target.dtype.kind in "iu":
-        classes = get_array_module(logits).arange(logits.shape[1])
-        t = (target[:, None] == classes).astype(logits.dtype)
+        t = one_hot(target, logits.shape[1], dtype=logits.dtype)
     else:
         raise ValueError(
             f"target of shape {target.shape} and dtype {target.dtype} does not fit logits "
             f"{logits.shape}: give class numbers (N,) or probabilities (N, K)"
         )
-    return _kernels(logits).softmax_cross_entropy(logits, t)
+    return k.softmax_cross_entropy(logits, t)
 
 
 # Losses on unbounded scores.
@@ -111,16 +117,17 @@ def sigmoid(logits):
     return _kernels(logits).sigmoid(logits)
 
 
-def labels(logits, low, high=None, *, flip=0.0, seed=0, where="labels", step=0):
+def labels(logits, low, high=None, *, flip=0.0, seed=0, where="labels", step=None):
     """Targets for the scores of one batch: soft, noisy and flipped labels.
 
     logits: the scores, for their shape, dtype and module.
     low, high: labels are uniform in [low, high); one number gives constant (soft) labels.
     flip: the share of labels to replace by 1 - label (Chintala et al. 2016, tricks 6).
-    seed, where, step: the address of the random numbers (see `minigan.random`).
+    seed, where, step: the address of the random numbers (see `minigan.random`); another `where`
+    for the real batch than for the generated one.  Without a step every call draws new ones.
     """
     xp = get_array_module(logits)
-    shape, address = logits.shape, dict(seed=seed, step=step)
+    shape, address = logits.shape, dict(seed=seed, step=random.numbered(step))
     values = random.uniform(
         shape, low, low if high is None else high, where=where, dtype=logits.dtype, xp=xp, **address
     )
@@ -131,15 +138,17 @@ def labels(logits, low, high=None, *, flip=0.0, seed=0, where="labels", step=0):
 
 
 def _kernels(x):
+    k = kernels.default[type(x)]
     if x.size == 0:
         raise ValueError(f"a loss is a mean over the batch: scores of shape {x.shape} have none")
-    return kernels.default[type(x)]
+    return k
 
 
 def _target_like(scores, target):
     # Broadcasting (N,) against (N, 1) would silently pair every score with every target.
-    if getattr(target, "shape", ()) == ():
+    if isinstance(target, Real) or getattr(target, "shape", None) == ():
         return float(target)
+    kernels.default[type(target)]  # refuses what is no array
     if target.shape != scores.shape:
         raise ValueError(
             f"target of shape {target.shape} does not fit scores of shape {scores.shape}; "

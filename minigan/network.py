@@ -38,7 +38,8 @@ class Layer:
     def __init__(self):
         self.param_specs, self.buffer_specs = {}, {}  # name -> (shape, initialiser)
         self._params = self._grads = self._buffers = None
-        self._tensors = {}  # name -> view: "weight", "weight_grad", ...
+        self._names = set()  # of the tensors declared: "weight", "weight_grad", ...
+        self._tensors = {}  # name -> view, once built
         self._zero = set()  # names of gradients that count as zero, whatever they hold
         self._owner = None  # a weak reference to the network that the layer is part of
         self.dtype = None  # of the tensors, once built
@@ -123,7 +124,13 @@ class Layer:
                 f"{type(self).__name__}: {name} is initialised by {initializer!r}, which is not "
                 "callable: give an initialiser of minigan.init, such as init.HeNormal()"
             )
-        specs[name] = tuple(self.size(name, size) for size in shape), initializer
+        specs[name] = self.sizes(name, shape), initializer
+        self._names |= {name} if specs is self.buffer_specs else {name, f"{name}_grad"}
+
+    def sizes(self, name, values):
+        """A size, or a tuple or list of them, as a tuple of Python ints, likewise."""
+        values = values if isinstance(values, (tuple, list)) else (values,)
+        return tuple(self.size(name, value) for value in values)
 
     def size(self, name, value):
         """A size as a Python int.  Raises ValueError unless it is an integer of at least 1."""
@@ -226,17 +233,21 @@ class Layer:
 
     def __setattr__(self, name, value):
         # A tensor stays the view that it is: its values are what one assigns.
-        if name not in self.__dict__.get("_tensors", ()):
+        if name not in self.__dict__.get("_names", ()):
             return super().__setattr__(name, value)
         _copy_into(getattr(self, name), value, name)
 
     def __getattr__(self, name):
         # Reached only for what is no attribute: a gradient, or the usual mistake.
-        own = self.__dict__
-        if name in own.get("_tensors", ()):
+        if "_tensors" not in self.__dict__:
+            raise AttributeError(
+                f"{type(self).__name__} has no {name!r}: its __init__ must begin with "
+                "super().__init__()"
+            )
+        if name in self._tensors:
             self.write_zeros()
             return self._tensors[name]
-        if name.removesuffix("_grad") in own.get("param_specs", {}) | own.get("buffer_specs", {}):
+        if name in self._names:
             raise AttributeError(
                 f"{type(self).__name__} has no {name!r} yet: call build(), "
                 "or put the layer into a Sequential"
@@ -247,8 +258,13 @@ class Layer:
 
     def config(self):
         """The constructor's arguments as a dict."""
-        signature = inspect.signature(type(self).__init__)
-        return {name: getattr(self, name) for name in list(signature.parameters)[1:]}
+        names = list(inspect.signature(type(self).__init__).parameters)[1:]
+        if missing := [name for name in names if not hasattr(self, name)]:
+            raise AttributeError(
+                f"{type(self).__name__} does not keep its argument {missing[0]!r} as an attribute "
+                "of that name, from which its copies and checkpoints are made"
+            )
+        return {name: getattr(self, name) for name in names}
 
     def unbuilt(self):
         """A new layer with the same arguments."""
@@ -276,7 +292,7 @@ class Layer:
         # For copy.deepcopy and pickle: views are made anew, or they would be arrays of their own.
         self.write_zeros()
         state = {name: value for name, value in vars(self).items() if name not in self._tensors}
-        return state | {"_tensors": {}, "_owner": None}
+        return state | {"_tensors": {}, "_owner": None, "xp": None}
 
     def __setstate__(self, state):
         self.__dict__.update(state)
@@ -300,7 +316,7 @@ class Layer:
 
     def check_input(self, x, features, axis=-1):
         """Raise ValueError/TypeError unless x has `features` on `axis` and our dtype."""
-        fits = x.ndim > max(1, axis) and -axis <= x.ndim and x.shape[axis] == features
+        fits = x.ndim > abs(axis) and x.shape[axis] == features
         if not fits or x.dtype != self.dtype:
             raise self._misfit(x, fits, features, axis)
 
@@ -308,21 +324,29 @@ class Layer:
         if not fits:
             return ValueError(
                 f"{self!r} ({self.where}) got an input of shape {tuple(x.shape)}: "
-                f"axis {axis} must have {features} elements"
+                f"axis {axis}, which is not the batch's, must have {features} elements"
             )
+        return self._wrong_dtype(x)
+
+    def _wrong_dtype(self, x):
         advice = f", or build the network with dtype={str(x.dtype)!r}" * (x.dtype.kind == "f")
         return TypeError(
             f"{self!r} ({self.where}) holds {self.dtype}, its input is {x.dtype}: "
             f"convert the input{advice}"
         )
 
-    def check_gradient(self, dy, shape, dtype):
-        """Raise ValueError unless dy has the shape and dtype of the output."""
+    def check_gradient(self, dy, shape, dtype, name="dy", of="output"):
+        """Raise ValueError unless dy (dx_bar) has the shape and dtype of the output (input)."""
         if dy.shape != shape or dy.dtype != dtype:
             raise ValueError(
-                f"{self!r} ({self.where}) got a dy of {dy.dtype} {tuple(dy.shape)} for an output "
+                f"{self!r} ({self.where}) got a {name} of {dy.dtype} {tuple(dy.shape)} for an {of} "
                 f"of {dtype} {tuple(shape)}: each backward takes the cache of its own forward"
             )
+
+    def check_gradients(self, dx_bar, x_shape, dy, y_shape, dtype):
+        """The same of both that a double_backward takes."""
+        self.check_gradient(dx_bar, x_shape, dtype, "dx_bar", "input")
+        self.check_gradient(dy, y_shape, dtype)
 
 
 def _views(specs, flat):
@@ -338,6 +362,7 @@ def _copy_into(array, values, name):
     if array is None:
         raise AttributeError(f"there is no {name} yet: call build(), or put it into a Sequential")
     if values is not array:  # as after `layer.weight += 1`
+        values = get_array_module(array).asarray(values)
         if values.shape != array.shape:
             raise ValueError(f"{name} has shape {array.shape}, what is assigned {values.shape}")
         array[...] = values
@@ -391,15 +416,17 @@ class Sequential(Layer):
         trace: a list that is filled with each layer's y (a list of its own for an inner
         Sequential).  Two layers that fast kernels do at once have one y; plain ones do none so.
         """
-        if trace is not None:
-            trace.clear()
-        caches = []
+        self.kernels[type(x)]  # refuses what is no array
+        if x.dtype != self.dtype:
+            raise self._wrong_dtype(x)
+        caches, ys = [], []
         for layer in self._passes:
-            inner = ([],) if trace is not None and isinstance(layer, Sequential) else ()
+            inner = [[]] if trace is not None and isinstance(layer, Sequential) else []
             x, cache = layer.forward(x, train, *inner)
             caches.append(cache)
-            if trace is not None:
-                trace.append(inner[0] if inner else x)
+            ys += inner or [x]
+        if trace is not None:
+            trace[:] = ys
         return x, caches
 
     def backward(self, dy, cache, params=True, need_dx=True, trace=None):

@@ -35,7 +35,7 @@ def gradient_penalty(
     train=True,
     seed=0,
     where="penalty",
-    step=0,
+    step=None,
 ):
     """weight * mean of (|g| - 1)^2 between real and generated samples: WGAN-GP.
 
@@ -47,16 +47,18 @@ def gradient_penalty(
     weight: lambda in the paper.  one_sided: punish norms above 1 only (section 4 there).
     condition: codes (N, K) that the critic reads behind the features (`condition.join`);
     they are not interpolated, and the slope along them is free.  train: the critic's mode.
-    seed, where, step: the address of epsilon (see `minigan.random`).
+    seed, where, step: the address of epsilon (see `minigan.random`); a second penalty of one step
+    has another `where`.  Without a step every call draws new epsilons, but no resumed run the same.
 
     Adds its gradients to `critic.grads`; returns the loss (0-d).
-    Raises ValueError if real and fake have different shapes.
+    Raises ValueError if real and fake have different shapes, for an empty batch, and unless the
+    critic gives one score a sample.
     """
     if real.shape != fake.shape:
         raise ValueError(f"real {real.shape} and fake {fake.shape} have different shapes")
     one_a_sample = (len(real),) + (1,) * (real.ndim - 1)
     epsilon = random.uniform(
-        one_a_sample, seed=seed, where=where, step=step,
+        one_a_sample, seed=seed, where=where, step=random.numbered(step),
         dtype=real.dtype, xp=get_array_module(real),
     )  # fmt: skip
     k = critic.kernels[type(real)]
@@ -94,6 +96,8 @@ def clip_weights(critic, limit):
 
 def _penalize(critic, x, loss_of_slope, condition, train):
     """The four passes at samples x (N, ..., C)."""
+    if not x.size:
+        raise ValueError(f"a penalty is a mean over the samples: {x.shape} has none")
     if train and _has_batchnorm(critic):
         warnings.warn(
             f"{critic.name} has BatchNorm: each score depends on the whole batch, so the penalty "
@@ -102,6 +106,11 @@ def _penalize(critic, x, loss_of_slope, condition, train):
         )
     xp = get_array_module(x)
     scores, cache = critic.forward(x if condition is None else join(x, condition), train)
+    if scores.size != len(x):
+        raise ValueError(
+            f"{critic.name} gives scores {scores.shape} for {len(x)} samples: a penalty is on the "
+            "slope of one score a sample, so let it end in one number"
+        )
     trace = []
     g = critic.backward(xp.ones_like(scores), cache, params=False, trace=trace)
     loss, g_bar = loss_of_slope(g[..., : x.shape[-1]])

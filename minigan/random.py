@@ -13,6 +13,8 @@ Dropout masks are too large for that trip: on the GPU they come from a
 counter-based hash instead.
 """
 
+import itertools
+
 import numpy as np
 
 from . import kernels
@@ -28,6 +30,17 @@ def generator(seed, where, step=0, call=0):
     place within one step.  where: a string.
     """
     return np.random.Generator(random_bits(seed, where, step, call))
+
+
+_unaddressed = itertools.count()
+
+
+def numbered(step):
+    """The step, or without one the next of a count: numbers that nothing has drawn before.
+
+    For play.  A run gives its own, or it could not be gone on with.
+    """
+    return next(_unaddressed) if step is None else step
 
 
 def normal(shape, *, seed, where, step=0, dtype=np.float32, xp=np):

@@ -16,6 +16,7 @@ core takes which, so results repeat bit for bit.  The number of cores is OpenBLA
 OPENBLAS_NUM_THREADS sets it.
 """
 
+import _signal  # signal's own functions look up enums, at ten times the price
 import collections
 import contextlib
 import contextvars
@@ -24,7 +25,7 @@ import os
 import sys
 import threading
 import time
-
+from signal import SIGINT
 
 FEW = 2**18  # elements that one core has done by the time another is at it
 SPIN_SECONDS = 0.01  # how long a worker waits for the next task before it sleeps
@@ -36,11 +37,11 @@ def parallel(work, count, elements, most=None):
     elements: how many the work goes over; few are left to the calling thread.
     most: the longest range allowed.  Where that makes more ranges than cores, they are a multiple
     of the cores, and a core takes the next one whenever it is free.
-    An exception in any range is raised here, after every range has ended; after Ctrl-C no
-    other range is begun.  Called from within such a range, or while another thread's ranges
-    run, it takes the ranges one after the other.
+    An exception in any range is raised here, after every range has ended; Ctrl-C waits for that
+    too.  Called from within such a range, or while another thread's ranges run, it takes the
+    ranges one after the other.
     """
-    with _blas.single_threaded() as cores:
+    with _InterruptsWait(), _blas.single_threaded() as cores:
         pieces = -(-count // most) if most else min(1, count)
         if elements > FEW:
             pieces = min(count, -(-pieces // cores) * cores)
@@ -56,8 +57,40 @@ def parallel(work, count, elements, most=None):
 
 def core_count():
     """How many cores `parallel` shares out over."""
-    with _blas.single_threaded() as cores:
+    with _InterruptsWait(), _blas.single_threaded() as cores:
         return cores
+
+
+class _InterruptsWait:
+    """Inside, Ctrl-C is noted; it strikes when everything is as it was before.
+
+    An exception can come between any two calls of the main thread, and no `finally` is safe from
+    the next one.  One there would leave a lock held, a worker out of step, the thread on one core
+    or the BLAS on one thread.
+    """
+
+    def __enter__(self):
+        self.handler = None
+        if threading.get_ident() != threading.main_thread().ident:
+            return  # handlers run in the main thread alone
+        handler = _signal.getsignal(SIGINT)
+        if callable(handler) and handler is not _note:
+            _noted.clear()
+            _signal.signal(SIGINT, _note)
+            self.handler = handler
+
+    def __exit__(self, *_):
+        if self.handler:
+            _signal.signal(SIGINT, self.handler)
+            if _noted:
+                self.handler(*_noted[0])
+
+
+_noted = []  # what the handler of Ctrl-C is to be called with
+
+
+def _note(*signal_and_frame):
+    _noted.append(signal_and_frame)
 
 
 class _Team:
@@ -89,11 +122,8 @@ class _Team:
                     return
                 try:
                     results[i] = work(*ranges[i])
-                except Exception as error:
+                except BaseException as error:
                     errors[i] = error
-                except BaseException as error:  # Ctrl-C: before all others, and none is begun
-                    errors[-1] = error
-                    turns.clear()
 
         before = _affinity()
         _set_affinity(self.homes[0])
@@ -111,7 +141,7 @@ class _Team:
                     ended += 1
         finally:
             if ended < min(len(self.workers), len(ranges) - 1):
-                _teams.clear()  # Ctrl-C: some worker is out of step
+                _teams.clear()  # another signal's handler has raised: some worker is out of step
             _set_affinity(before)
             self.calls += 1
             self.watching.set()
@@ -232,22 +262,23 @@ class _Blas:
         self._users = 0
         self._cores = 1
 
-    @contextlib.contextmanager
     def single_threaded(self):
-        """Inside, the BLAS runs on the calling thread; gives how many cores it had."""
+        """A context: inside, the BLAS runs on the calling thread; gives how many cores it had."""
+        return self
+
+    def __enter__(self):
         with self._lock:
             if self._users == 0 and self._get:
                 self._cores = self._get()
                 self._set(1)
             self._users += 1
-        try:
-            yield self._cores
-        finally:
-            with self._lock:
-                self._users -= 1
-                if self._users == 0 and self._get:
-                    self._set(self._cores)
+        return self._cores
 
+    def __exit__(self, *_):
+        with self._lock:
+            self._users -= 1
+            if self._users == 0 and self._get:
+                self._set(self._cores)
 
     def forget_users(self):
         """What a forked child does: those who were using it are threads of its parent."""

@@ -103,7 +103,9 @@ class Compiler:
     """NVRTC, out of its wheel or as the system finds it."""
 
     def __init__(self):
-        found = [path for folder in sys.path for path in Path(folder).glob("nvidia/*/lib/*nvrtc*.so*")]
+        found = [
+            path for folder in sys.path for path in Path(folder).glob("nvidia/*/lib/*nvrtc*.so*")
+        ]
         found = [path for path in found if ".alt." not in path.name]
         for path in sorted(found, key=lambda path: "builtins" not in path.name):
             self.library = ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)  # builtins first
@@ -144,8 +146,11 @@ def main():
         start = time.perf_counter()
         compiles, log = compiler.compile(text, each)
         faults += not compiles or bool(log)
-        print(f"NVRTC {compiler.version()}, {each}: {len(every)} kernels in float and double, "
-              f"{time.perf_counter() - start:.0f} s: {log or 'ok'}", flush=True)
+        print(
+            f"NVRTC {compiler.version()}, {each}: {len(every)} kernels in float and double, "
+            f"{time.perf_counter() - start:.0f} s: {log or 'ok'}",
+            flush=True,
+        )
     return int(faults > 0)
 
 

@@ -1,5 +1,6 @@
 """Fixtures of the tests of whole runs."""
 
+import signal
 import sys
 
 import host_cublas
@@ -44,10 +45,17 @@ def pytest_addoption(parser):
     )  # fmt: skip
 
 
+def pytest_configure():
+    """What all processes of a run share, and Ctrl-C, which those in the background ignore."""
+    host_kernels.folder()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_collection_modifyitems(config, items):
     """Without a GPU nothing runs with --device gpu, and with one not what is about others.
 
-    A warning is an error in a test, but not while plugins that happen to be installed start.
+    A warning is an error in a test, but not while plugins that happen to be installed start, as it
+    would be with `filterwarnings` in pyproject.toml: one of theirs then ends the whole session.
     """
     device = config.getoption("--device")
     reasons = {}  # what a test has, a mark or a fixture -> why it is skipped
@@ -74,7 +82,7 @@ def stand_in(monkeypatch):
     strict_array_module.launches.clear()
     library = host_cublas.HostCublas(strict_array_module.launches)
     monkeypatch.setattr(cublas, "_library", lambda xp: library)
-    cublas._cublas.cache_clear()
+    cublas._multiplier.cache_clear()
     return strict_array_module
 
 

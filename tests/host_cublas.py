@@ -92,7 +92,7 @@ class HostCublas:
 
 
 def stack(dtype, address, shape, transposed, ld, step, count):
-    """The matrices (count, rows, columns) at an address, of which those in memory lie in columns."""
+    """The matrices (count, *shape) at an address, where they, or their transposes, are in columns."""
     rows, columns = reversed(shape) if transposed else shape
     size = np.dtype(dtype).itemsize
     length = (ld * (columns - 1) + rows + step * (count - 1)) * size

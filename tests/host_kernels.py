@@ -9,6 +9,7 @@ a TypeError, and numbers take the declared type.
 import atexit
 import ctypes
 import functools
+import hashlib
 import os
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 COMPILER = shutil.which(os.environ.get("CXX", "c++")) or shutil.which("g++")
+FOLDER = "MINIGAN_TEST_KERNELS"
 NO_COMPILER = "no C++ compiler (c++, g++ or $CXX) to run the GPU's kernels on the CPU"
 
 FRAME = """
@@ -90,7 +92,8 @@ class HostKernel:
             raise TypeError(f"{len(memory)} arguments for {len(self.parameters)} parameters")
         types = self._types(memory)
         shapes = [
-            value.shape for p, value in zip(self.parameters, memory)
+            value.shape
+            for p, value in zip(self.parameters, memory, strict=False)
             if isinstance(value, np.ndarray) and not p.raw
         ]
         if bool(shapes) == (size is not None):
@@ -101,12 +104,12 @@ class HostKernel:
             given[k] if k in given else nobody_has_written(shape, p.dtype(types))
             for k, p in enumerate(self.outputs, len(self.inputs))
         ]
-        for p, array in zip(self.outputs, made):
+        for p, array in zip(self.outputs, made, strict=False):
             if not p.raw and array.shape != shape:
                 raise ValueError(f"{p.name} has shape {array.shape}, the loop has {shape}")
         flat = [
             self._flat(p, value, shape, types)
-            for p, value in zip(self.parameters, [*memory[: len(self.inputs)], *made])
+            for p, value in zip(self.parameters, [*memory[: len(self.inputs)], *made], strict=False)
         ]
         is_array = tuple(isinstance(value, np.ndarray) and value.ndim == 1 for value in flat)
         if compiled(self._source(types, is_array))(
@@ -115,14 +118,14 @@ class HostKernel:
             (ctypes.c_ssize_t * len(flat))(*(value.size for value in flat)),
         ):
             raise IndexError("a raw array was read or written outside of its bounds")
-        for array, result in zip(made, flat[len(self.inputs) :]):
+        for array, result in zip(made, flat[len(self.inputs) :], strict=False):
             array[...] = result.reshape(array.shape)
         return made
 
     def _types(self, memory):
         """Type letter -> dtype, from the arrays; TypeError where two disagree."""
         types = {}
-        for p, value in zip(self.parameters, memory):
+        for p, value in zip(self.parameters, memory, strict=False):
             if isinstance(value, np.ndarray):
                 wanted = types.setdefault(p.type, value.dtype) if len(p.type) == 1 else p.type
                 if np.dtype(wanted) != value.dtype:
@@ -137,10 +140,11 @@ class HostKernel:
         return np.array(value).reshape(-1)  # a copy: outputs never alias inputs
 
     def _source(self, types, is_array):
-        parameters = list(zip(self.parameters, is_array))
+        parameters = list(zip(self.parameters, is_array, strict=False))
         return FRAME.format(
-            types="".join(f"typedef {dtype} {letter};" for letter, dtype in types.items()
-                          if len(letter) == 1),
+            types="".join(
+                f"typedef {dtype} {letter};" for letter, dtype in types.items() if len(letter) == 1
+            ),
             arguments="\n".join(p.argument(k, array) for k, (p, array) in enumerate(parameters)),
             elements="\n".join(p.element() for p, array in parameters if array and not p.raw),
             body=self.body,
@@ -156,22 +160,25 @@ def nobody_has_written(shape, dtype):
 def compiled(source):
     """The function `run` of C++ source."""
     assert COMPILER, NO_COMPILER
-    stem = folder() / f"kernel{len(list(folder().iterdir()))}"
-    stem.with_suffix(".cpp").write_text(source)
-    subprocess.run(
-        [COMPILER, "-O1", "-shared", "-fPIC", "-ffp-contract=off", "-Wall", "-Werror",
-         "-Wno-unused-variable", "-o", stem.with_suffix(".so"), stem.with_suffix(".cpp")],
-        check=True,
-    )  # fmt: skip
-    run = ctypes.CDLL(str(stem.with_suffix(".so"))).run
+    library = folder() / f"{hashlib.sha256(source.encode()).hexdigest()}.so"
+    if not library.exists():
+        begun = library.with_suffix(f".{os.getpid()}")
+        subprocess.run(
+            [COMPILER, "-x", "c++", "-O1", "-shared", "-fPIC", "-ffp-contract=off", "-Wall",
+             "-Werror", "-Wno-unused-variable", "-o", begun, "-"],
+            input=source, text=True, check=True,
+        )  # fmt: skip
+        begun.rename(library)
+    run = ctypes.CDLL(str(library)).run
     pointers, sizes = ctypes.POINTER(ctypes.c_void_p), ctypes.POINTER(ctypes.c_ssize_t)
     run.argtypes = ctypes.c_ssize_t, pointers, sizes
     run.restype = ctypes.c_bool
     return run
 
 
-@functools.cache
 def folder():
-    path = tempfile.mkdtemp(prefix="minigan-kernels-")
-    atexit.register(shutil.rmtree, path, ignore_errors=True)
-    return Path(path)
+    """Where the compiled kernels are while the tests run: one for all the processes of a run."""
+    if FOLDER not in os.environ:
+        os.environ[FOLDER] = tempfile.mkdtemp(prefix="minigan-kernels-")
+        atexit.register(shutil.rmtree, os.environ[FOLDER], ignore_errors=True)
+    return Path(os.environ[FOLDER])

@@ -12,7 +12,7 @@ import inspect
 import numpy as np
 
 import minigan as mg
-from minigan import losses, penalty, training
+from minigan import gradcheck, losses, penalty, training
 from minigan.arrays import to_device, to_host
 from minigan.network import Layer
 from minigan.optim import Optimizer
@@ -35,6 +35,7 @@ def install(monkeypatch):
     ):
         for name in names:
             monkeypatch.setattr(module, name, on_device(getattr(module, name)))
+    monkeypatch.setattr(gradcheck.check, "on_gpu", lambda x: True)  # the masks are the device's
     parser = training.parser
 
     def device_parser(*args, **kw):

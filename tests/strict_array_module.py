@@ -19,6 +19,7 @@ GPU would be told to do: kernels, functions, operators, products and reductions,
 
 import sys
 import types
+import typing
 
 import host_kernels
 import numpy as np
@@ -86,9 +87,7 @@ class ndarray:
     strides = property(lambda self: self._memory.strides)
     itemsize = property(lambda self: self._memory.itemsize)
     T = property(lambda self: ndarray(self._memory.T))
-    data = property(
-        lambda self: types.SimpleNamespace(ptr=self._memory.ctypes.data, device_id=0)
-    )
+    data = property(lambda self: types.SimpleNamespace(ptr=self._memory.ctypes.data, device_id=0))
 
     def __len__(self):
         return len(self._memory)
@@ -151,6 +150,9 @@ class ndarray:
 
     def max(self, axis=None, keepdims=False):
         return self._reduced("max", axis=axis, keepdims=keepdims)
+
+    def min(self, axis=None, keepdims=False):
+        return self._reduced("min", axis=axis, keepdims=keepdims)
 
     def argmax(self, axis=None, keepdims=False):
         return self._reduced("argmax", axis=axis, keepdims=keepdims)
@@ -375,7 +377,7 @@ uint32 = np.uint32
 class CUDARuntimeError(RuntimeError):
     """As CuPy's: `status` is CUDA's error code, the message its name and text."""
 
-    MESSAGES = {
+    MESSAGES: typing.ClassVar = {
         35: "cudaErrorInsufficientDriver: "
         "CUDA driver version is insufficient for CUDA runtime version",
         100: "cudaErrorNoDevice: no CUDA-capable device is detected",

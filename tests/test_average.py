@@ -1,5 +1,6 @@
 """The moving average of a network: its formula, and its place in a run."""
 
+import copy
 import json
 
 import numpy as np
@@ -63,6 +64,17 @@ def test_it_is_a_network_of_its_own_like_the_source():
     before = net.params.copy()
     average.network.params[:] = 0
     np.testing.assert_array_equal(net.params, before)
+
+
+def test_a_copy_follows_the_copy():
+    net = small()
+    twin, average = copy.deepcopy((net, mg.MovingAverage(net, 0.5)))
+    assert average.source is twin
+    twin.params[:] = 3.0
+    for t in range(1, 30):
+        average.update(t)
+    np.testing.assert_allclose(average.network.layers[0].weight, 3.0, rtol=1e-3)
+    assert not (net.params == 3).any()
 
 
 @pytest.mark.parametrize("decay", [-0.1, 1, float("nan")])

@@ -27,6 +27,7 @@ def narrow_steps(script, monkeypatch):
     return module
 
 
+@pytest.mark.host
 @pytest.mark.parametrize("name", [f"m{number}" for number in range(1, 9)])
 def test_flops_are_those_of_the_products_of_a_step(narrow_steps, name, monkeypatch):
     """Each pass of a layer with weights is one product for y, for dx and for dW."""
@@ -93,13 +94,13 @@ class TestAProcessThatDies:
     @pytest.mark.parametrize("name", ["at once", "later"])
     def test_is_named(self, script, name):
         peer = script("peer").Peer(answer_once, name)
-        with pytest.raises(SystemExit, match=f"the process of {name} died .exit code 7"):
+        with pytest.raises(SystemExit, match=rf"the process of {name} died \(exit code 7"):
             assert peer.answer() == "ready"
             peer.ask("more")
 
     def test_both_benchmarks_notice(self, script):
         """One's worker finds no such step, the other's neither CuPy nor PyTorch for a GPU."""
-        with pytest.raises(SystemExit, match="the process of steps_minigan m0 .* died"):
+        with pytest.raises(SystemExit, match=r"the process of steps_minigan m0 .* died"):
             script("bench").Worker("steps_minigan", "m0", (4,), warm_up=1)
         with pytest.raises(SystemExit, match="the process of nobody False died"):
             script("bench_gpu").Worker("nobody", False)

@@ -3,8 +3,10 @@
 import importlib
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -16,6 +18,8 @@ from minigan import training
 from minigan.__main__ import main
 from minigan.errors import RunFailed, UserError
 from minigan.training import options
+from minigan.training.checkpoint import Checkpoint
+from minigan.training.interrupts import Interrupts
 from minigan.training.pictures import grid, to_uint8
 
 
@@ -107,7 +111,7 @@ def test_a_network_alone_has_no_z_to_sample_from(tmp_path, capsys):
                    message="nothing to sample from")
 
 
-@pytest.mark.parametrize("command", [["paint"], ["sample"], ["info"], ["gradcheck", "more"]])
+@pytest.mark.parametrize("command", [["paint"], ["sample"], ["info"]])
 def test_unknown_commands(capsys, command):
     assert_refused(capsys, *command, message="python -m minigan")
 
@@ -148,21 +152,28 @@ def test_info_of_a_network(tmp_path, capsys):
 
 def test_gradcheck_prints_a_table(capsys):
     assert run(main, "gradcheck", "--seed", 2) == 0
-    head, *rows, last = capsys.readouterr().out.splitlines()
-    assert all(word in head for word in ("layer", "mode", "dtype", "input", "2nd", "parameters"))
-    for title in ("BatchNorm(10)", "Dropout(0.3)", "Tanh()", "bce_with_logits"):
-        assert any(row.startswith(title) for row in rows), title
-    assert last.endswith(" 0 failed") and not any("FAILED" in row for row in rows)
+    head, limits, *rows, last = capsys.readouterr().out.splitlines()
+    assert all(word in head for word in ("verdict", "layer", "mode", "input", "2nd", "parameters"))
+    assert "1e-07" in limits and "1e-04" in limits
+    for title in ("BatchNorm(10)", "Dropout(0.3)", "Tanh()", "bce_with_logits", "gradient_penalty",
+                  "generator_step, G through D"):
+        assert any(row.startswith(f"ok       {title}") for row in rows), title
+    assert last == f"{len(rows)} checks, 0 failed"
 
 
 def test_gradcheck_fails_on_a_wrong_layer(capsys, monkeypatch):
     right = mg.Sigmoid.backward
     monkeypatch.setattr(mg.Sigmoid, "backward", lambda *args, **kw: 1.001 * right(*args, **kw))
-    assert run(main, "gradcheck") == 1
+    assert run(main, "gradcheck", "Sigmoid", "tanh", "Sequential") == 1
     rows = capsys.readouterr().out.splitlines()
-    failed = [row for row in rows if row.endswith("FAILED")]
-    assert failed and all(row.startswith(("Sigmoid()", "Sequential(")) for row in failed)
-    assert rows[-1].endswith(f" {len(failed)} failed")
+    failed = [row.split()[1] for row in rows if row.startswith("FAILED")]
+    assert failed == ["Sigmoid()"] * 2 + ["Sequential('network',"] * 2
+    assert rows[-1] == "6 checks, 4 failed"
+    assert sum("the first wrong layer is 2, Sequential('network'" in row for row in rows) == 2
+
+
+def test_gradcheck_of_what_is_not_there(capsys):
+    assert_refused(capsys, "gradcheck", "Sigmoid", "more", message="called 'more': there are Dense,")
 
 
 # How commands end.
@@ -216,6 +227,162 @@ def test_a_reader_that_stops_reading_ends_the_program_quietly(pictures, tmp_path
     os.close(writer)
     assert result.returncode == 141
     assert b"rror" not in (result.stderr or b"")
+
+
+needs_full = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a full device")
+
+
+def train(home, pictures, *more, **streams):
+    """The finished process of a short run, its streams in text where they are pipes."""
+    command = python(HERE / "narrow_gan.py", *words(pictures, "out", "--steps", 7, *more))
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return subprocess.run(command, env=environment(home), cwd=home, text=True, timeout=120,
+                          **pipes | streams)
+
+
+def saved_step(home):
+    return Checkpoint(home / "out" / "checkpoint.npz").run["step"]
+
+
+@needs_full
+def test_a_full_stdout_is_a_line_and_a_code_after_saving(pictures, tmp_path):
+    with open("/dev/full", "w") as full:
+        result = train(tmp_path, pictures, stdout=full)
+    assert result.returncode == 2 and saved_step(tmp_path) == 7
+    assert result.stderr.splitlines()[-1] == (
+        "narrow_gan.py: error: cannot write to standard output: No space left on device"
+    )
+    assert (tmp_path / "out" / "samples.gif").exists()
+
+
+@needs_full
+@pytest.mark.parametrize("more, code", [([], 0), (["--lr", "1.5"], 2)])
+def test_a_full_stderr_stops_nothing_and_keeps_the_code(pictures, tmp_path, more, code):
+    with open("/dev/full", "w") as full:
+        result = train(tmp_path, pictures, *more, stderr=full)
+    assert result.returncode == code
+    assert code or (saved_step(tmp_path) == 7 and result.stdout.startswith("done: "))
+
+
+@needs_full
+def test_the_tools_into_a_full_device(trained):
+    for words_given in (["info", trained], ["gradcheck"]):
+        with open("/dev/full", "w") as full:
+            result = subprocess.run(
+                python("-m", "minigan", *words_given), env=environment(trained.parent),
+                stdout=full, stderr=subprocess.PIPE, text=True,
+            )
+        assert result.returncode == 2 and result.stderr.count("\n") == 1, result.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGPIPE to be like")
+def test_progress_into_a_pipe_that_closes_ends_the_run_after_saving(pictures, tmp_path):
+    command = python(HERE / "narrow_gan.py", *words(pictures, "out", "--epochs", 10**6))
+    with subprocess.Popen(command, env=environment(tmp_path), cwd=tmp_path, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        while "step" not in process.stderr.readline():
+            assert process.poll() is None
+        process.stderr.close()
+        said = process.stdout.read()
+    assert process.returncode == 141
+    assert said.startswith(f"stopped after step {saved_step(tmp_path):,}, saved; go on with: ")
+    assert saved_step(tmp_path) > 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal to close")
+def test_a_terminal_that_closes_saves(pictures, tmp_path):
+    """The terminal's process goes, the kernel hangs up, and nothing can be written any longer."""
+    import pty
+
+    command = python(HERE / "narrow_gan.py", *words(pictures, "out", "--epochs", 10**6))
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(tmp_path)
+        os.execve(command[0], command, environment(tmp_path))
+    said = b""
+    while b"ETA" not in said:
+        said += os.read(terminal, 1000)
+    os.close(terminal)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGHUP
+    assert saved_step(tmp_path) > 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends Ctrl-C to whole consoles only")
+@pytest.mark.parametrize("where", ["loading", "training"])
+def test_ten_quick_ctrl_c_print_one_line(pictures, tmp_path, where):
+    waits_for = {"loading": "decoding", "training": "parameters"}[where]
+    if where == "loading":
+        (tmp_path / "photos").mkdir()
+        for number in range(300):
+            noise = np.random.default_rng(number).integers(0, 256, (300, 300, 3), np.uint8)
+            Image.fromarray(noise).save(tmp_path / "photos" / f"{number}.png")
+        pictures = "photos"
+    command = python(HERE / "narrow_gan.py", *words(pictures, "out", "--epochs", 10**6))
+    with subprocess.Popen(command, env=environment(tmp_path), cwd=tmp_path, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        while waits_for not in process.stderr.readline():
+            assert process.poll() is None
+        for _ in range(10):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.002)
+        said, errors = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in errors, errors
+    assert said.count("stopped after") + errors.count("interrupted") == 1, (said, errors)
+
+
+# Ctrl-C, pressed ten times, when a module is looked for.
+PRESSING = """
+import signal, sys
+
+class Finder:
+    def find_spec(name, *_):
+        if name == sys.argv[1]:
+            for _ in range(10):
+                signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Finder)
+import minigan.__main__
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+@pytest.mark.parametrize("module", ["numpy", "minigan.layers", "json", "minigan.training.options"])
+def test_ctrl_c_during_imports(tmp_path, module):
+    result = subprocess.run(python("-c", PRESSING, module), env=environment(tmp_path),
+                            capture_output=True, text=True)
+    assert result.returncode == -signal.SIGINT  # a shell says 130
+    assert result.stdout == "" and result.stderr == "interrupted\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+def test_a_signal_that_was_ignored_stays_ignored():
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with Interrupts() as interrupts:
+            signal.raise_signal(signal.SIGTERM)
+            assert interrupts.signal is None
+            signal.raise_signal(signal.SIGINT)
+            assert interrupts.signal == signal.SIGINT
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="file names are text there")
+@pytest.mark.parametrize("name", ["résumé", "a\nb", "\x1b[31m", b"\xff\xfe"])
+def test_names_that_the_terminal_cannot_print(pictures, tmp_path, name):
+    out = os.fsdecode(name) if isinstance(name, bytes) else name
+    command = python(HERE / "narrow_gan.py", *words(pictures, out, "--steps", 1))
+    variables = environment(tmp_path) | {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
+    result = subprocess.run(command, env=variables, cwd=tmp_path, capture_output=True)
+    assert result.returncode == 0, result.stderr
+    for said in (result.stdout, result.stderr):
+        assert said.decode("ascii").replace("\n", "").isprintable()
+    assert result.stdout.count(b"\n") == 1
+    command = python("-m", "minigan", "info", os.path.join(out, "checkpoint.npz"))
+    result = subprocess.run(command, env=variables, cwd=tmp_path, capture_output=True)
+    assert result.returncode == 0 and result.stderr == b""
 
 
 @pytest.mark.parametrize("system, line", [

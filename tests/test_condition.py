@@ -21,6 +21,17 @@ def test_one_hot():
     assert one_hot(np.array([0], np.uint8), 2, dtype="float64").dtype == np.float64
 
 
+@pytest.mark.parametrize("label", [3, -1])
+def test_a_class_that_is_not_there(gpu, label):
+    """On the host an error; on a GPU, for which nobody waits, what every loss shows."""
+    labels = np.array([1, label])
+    with pytest.raises(ValueError, match=f"class {label} is not one of 3"):
+        one_hot(labels, 3)
+    code = mg.to_host(one_hot(gpu.asarray(labels), 3))
+    np.testing.assert_array_equal(code, np.array([[0, 1, 0], 3 * [np.nan]], "float32"))
+    assert code.dtype == np.float32
+
+
 @pytest.mark.parametrize("labels", [np.ones((2, 1), int), np.ones(2), np.array(1)])
 def test_labels_are_integers_on_one_axis(labels):
     with pytest.raises(ValueError, match="labels must be integers"):

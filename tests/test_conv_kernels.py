@@ -1,5 +1,8 @@
 """The conv triple: every path against the plain one, and against its own adjoints."""
 
+import threading
+import time
+
 import numpy as np
 import pytest
 from helpers import FixedCores
@@ -276,6 +279,24 @@ def test_workspaces_do_not_grow_with_the_batch(monkeypatch):
         assert held[1] <= 1.1 * held[0]
     workspace.release()
     assert workspace.held_bytes() == 0
+
+
+def test_workspaces_of_threads_that_have_ended_are_freed():
+    workspace.release()
+
+    def use():
+        workspace.take("test", (1000,), np.float32)
+
+    for _ in range(12):
+        thread = threading.Thread(target=use)
+        thread.start()
+        thread.join()
+    ended = time.monotonic() + 20  # a thread may be joined a moment before it is gone
+    while workspace.held_bytes() and time.monotonic() < ended:
+        time.sleep(0.01)
+    assert workspace.held_bytes() == 0
+    use()
+    assert workspace.held_bytes() == 4000
 
 
 def test_the_transformed_filters_of_wide_layers_come_in_parts(monkeypatch):

@@ -106,3 +106,12 @@ def test_errors_name_the_value(arguments, words):
 def test_transposed_error_names_the_size():
     with pytest.raises(ValueError, match="would make an image of"):
         transposed_geometry(1, 2, 1, 1)
+
+
+def test_answers_that_are_kept_hide_no_mistake():
+    wanted = geometry((8, 8), 4, 2, ((1, 1), (1, 1)))
+    assert geometry((8, 8), 4, 2, ((1, 1), (1, 1))) is wanted
+    assert geometry([8, 8], 4, 2, [[1, 1], [1, 1]]) == geometry(8, 4, 2, padding=1) == wanted
+    for mistake in (((8.0, 8.0), 4, 2, ((1, 1), (1, 1))), ((8, 8), 4.0, 2, ((1, 1), (1, 1)))):
+        with pytest.raises(ValueError, match="is not an int"):
+            geometry(*mistake)

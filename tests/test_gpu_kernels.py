@@ -9,7 +9,8 @@ import minigan as mg
 from minigan import losses
 from minigan.kernels import geometry, plain
 from minigan.kernels.gpu import convolution
-from minigan.kernels.gpu import im2col as gpu_im2col, minimal as gpu_minimal
+from minigan.kernels.gpu import im2col as gpu_im2col
+from minigan.kernels.gpu import minimal as gpu_minimal
 from minigan.kernels.gpu import pointwise as gpu_pointwise
 from minigan.kernels.gpu.cuda import Kernel
 
@@ -80,7 +81,10 @@ CONVOLUTIONS = [
 PATHS = [(gpu_im2col, *sizes) for sizes in CONVOLUTIONS] + [
     (gpu_minimal, size, 4, 2, padding)
     for size, padding in (
-        ((8, 8), 1), ((7, 9), "same"), ((10, 6), "valid"), ((5, 4), ((0, 2), (3, 1))),
+        ((8, 8), 1),
+        ((7, 9), "same"),
+        ((10, 6), "valid"),
+        ((5, 4), ((0, 2), (3, 1))),
     )
 ]
 
@@ -92,12 +96,33 @@ def test_conv_triple_agrees_with_the_plain_one(
     """In one go, and in chunks."""
     g = geometry(size, kernel, stride, padding)
     x, w, dy = random_triple(3, g, n=5)
-    x_there, w_there, dy_there = map(gpu.asarray, (x, w, dy))
+    y, dx, dw = plain.conv(x, w, g), plain.conv_dx(dy, w, g), plain.conv_dw(x, dy, g)
+    x, w, dy = map(gpu.asarray, (x, w, dy))
     for chunk in (path.CHUNK_BYTES, 4000):
         monkeypatch.setattr(path, "CHUNK_BYTES", chunk)
-        close(path.conv(x_there, w_there, g), plain.conv(x, w, g), 1e-12)
-        close(path.conv_dx(dy_there, w_there, g), plain.conv_dx(dy, w, g), 1e-12)
-        close(path.conv_dw(x_there, dy_there, g), plain.conv_dw(x, dy, g), 1e-12)
+        close(path.conv(x, w, g), y, 1e-12)
+        close(path.conv_dx(dy, w, g), dx, 1e-12)
+        close(path.conv_dw(x, dy, g), dw, 1e-12)
+        for both, wanted in ((path.conv_y_dw, (y, dw)), (path.conv_dx_dw, (dx, dw))):
+            for got, expected in zip(both(x, dy, w, g), wanted, strict=True):
+                close(got, expected, 1e-12)
+
+
+@pytest.mark.parametrize("path", [gpu_im2col, gpu_minimal])
+@pytest.mark.parametrize("size", [8, 4])
+def test_an_empty_batch_has_no_gradient(gpu, path, size):
+    g = geometry(size, 4, 2 if size == 8 else 1, 1 if size == 8 else "valid")
+    if path is gpu_minimal and not path.applies(g):
+        pytest.skip("minimal filtering is for stride 2")
+    x, w, dy = random_triple(3, g, n=2)
+    x, w, dy = gpu.asarray(x)[:0], gpu.asarray(w), gpu.asarray(dy)[:0]
+    assert path.conv(x, w, g).shape == dy.shape and path.conv_dx(dy, w, g).shape == x.shape
+    for dw in (
+        path.conv_dw(x, dy, g),
+        path.conv_y_dw(x, dy, w, g)[1],
+        path.conv_dx_dw(x, dy, w, g)[1],
+    ):
+        assert dw.shape == w.shape and not dw.get().any()
 
 
 def test_wide_layers_take_minimal_filtering(gpu):
@@ -122,7 +147,10 @@ def test_convolutions_take_any_layout(gpu, path):
 
 class TestDropout:
     def test_the_mask_is_that_of_the_formula(self, gpu):
-        address, x = dict(seed=1, where="here", step=2, call=3), gpu.asarray(RNG.standard_normal((40, 50)))
+        address, x = (
+            dict(seed=1, where="here", step=2, call=3),
+            gpu.asarray(RNG.standard_normal((40, 50))),
+        )
         y, mask = gpu_pointwise.dropout(x, 0.75, address)
         key = int(plain.random_bits(**address).random_raw()) % 2**32
         hashes = hash32(np.arange(2000, dtype=np.uint32), np.uint32(key))
@@ -160,8 +188,9 @@ class TestBatchNorm:
 
     def test_sums_do_not_depend_on_the_number_of_runs(self, gpu, monkeypatch):
         x = RNG.standard_normal((1000, 3))
-        for runs in (1, 7, 999):
+        for runs, rows in ((1, 1), (7, 1), (999, 1), (999, 20), (999, 1001)):
             monkeypatch.setattr(gpu_pointwise, "MOST_RUNS", runs)
+            monkeypatch.setattr(gpu_pointwise, "LEAST_ROWS", rows)
             close(gpu_pointwise.column_sum(gpu.asarray(x)), x.sum(axis=0), 1e-12)
 
 
@@ -173,7 +202,7 @@ class TestLosses:
         logits = self.LOGITS.astype(dtype)
         for target in (0.0, 1.0, 0.9):
             got = losses.bce_with_logits(gpu.asarray(logits), target)
-            for value, expected in zip(got, losses.bce_with_logits(logits, target)):
+            for value, expected in zip(got, losses.bce_with_logits(logits, target), strict=False):
                 assert value.dtype == dtype
                 close(value, expected, 1e-6 if dtype == "float32" else 1e-14)
 
@@ -181,7 +210,7 @@ class TestLosses:
         logits = np.array([[1000.0, 0, -1000], [3, 3, 3], [-1, 2, 0.5]], dtype)
         target = np.array([[0.0, 1, 0], [0.2, 0.3, 0.5], [0, 0, 2]], dtype)
         got = losses.softmax_cross_entropy(gpu.asarray(logits), gpu.asarray(target))
-        for value, expected in zip(got, losses.softmax_cross_entropy(logits, target)):
+        for value, expected in zip(got, losses.softmax_cross_entropy(logits, target), strict=False):
             assert value.dtype == dtype
             close(value, expected, 1e-6 if dtype == "float32" else 1e-14)
 

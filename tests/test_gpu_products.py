@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from test_conv_kernels import random_triple
 
-from minigan.kernels import geometry, gpu as kernels
+from minigan.kernels import geometry
+from minigan.kernels import gpu as kernels
 from minigan.kernels.gpu import cublas
 
 RNG = np.random.default_rng(3)
@@ -57,13 +58,13 @@ def test_a_sum_of_products(gpu):
 def test_without_the_library_cupy_multiplies(gpu, monkeypatch):
     a, b, c = (RNG.standard_normal((3, 4, 4)) for _ in range(3))
     monkeypatch.setattr(cublas, "_library", lambda xp: None)
-    cublas._cublas.cache_clear()
+    cublas._multiplier.cache_clear()
     out = gpu.asarray(c)
     cublas.matmul(gpu.asarray(a).swapaxes(1, 2), gpu.asarray(b), out, add=True)
     np.testing.assert_allclose(out.get(), c + a.swapaxes(1, 2) @ b, rtol=1e-13)
     np.testing.assert_allclose(cublas.matmul(out, gpu.asarray(b)).get(), out.get() @ b, rtol=1e-13)
     assert "product" not in getattr(gpu, "launches", [])
-    cublas._cublas.cache_clear()
+    cublas._multiplier.cache_clear()
 
 
 def products(dtype="float32"):
@@ -92,15 +93,17 @@ def test_tf32_is_used_everywhere_or_nowhere(gpu, monkeypatch, name, asked):
         *(gpu.asarray(operand.astype("float64")) for operand in operands), *more
     ).get()
     monkeypatch.setenv("CUPY_TF32", str(int(asked)))
-    cublas._cublas.cache_clear()
+    cublas._multiplier.cache_clear()
     got = getattr(kernels, function)(*map(gpu.asarray, operands), *more).get()
-    cublas._cublas.cache_clear()
+    cublas._multiplier.cache_clear()
     error = np.abs(got - exact).max() / np.abs(exact).max()
     assert (2e-5 < error < 3e-3) if asked else error < 2e-6
 
 
 def test_what_does_not_fit_is_an_error(gpu):
-    single, double = (gpu.asarray(RNG.standard_normal((3, 3)).astype(f"float{n}")) for n in (32, 64))
+    single, double = (
+        gpu.asarray(RNG.standard_normal((3, 3)).astype(f"float{n}")) for n in (32, 64)
+    )
     for a, b, out in ((single, double, double), (double, double, single)):
         with pytest.raises(ValueError, match="float32"):
             cublas.matmul(a, b, out)
@@ -117,6 +120,6 @@ def test_a_failure_of_the_library_is_an_error(stand_in, monkeypatch):
         cublas.matmul(x, x)
     monkeypatch.setattr(library, "create", lambda handle: 1)
     library.functions["cublasSetStream_v2"] = lambda *arguments: 13
-    cublas._cublas.cache_clear()
+    cublas._multiplier.cache_clear()
     with pytest.raises(RuntimeError, match="cublasSetStream_v2 fails with status 13"):
         cublas.matmul(x, x)

@@ -21,6 +21,15 @@ def test_a_run_that_learns_is_left_in_peace(gan, pictures, tmp_path, capsys):
     assert notes(capsys) == []
 
 
+def test_a_learning_rate_of_one(gan, pictures, tmp_path, capsys):
+    far_too_high = ["--epochs", 30, "--lr", 1, "--b1", 0.9]
+    assert run(gan.main, *words(pictures, tmp_path, *far_too_high)) == 0
+    lines = notes(capsys)
+    assert len(lines) == len({line.split(":")[0] for line in lines})  # one an epoch
+    assert any(re.search(r"D has won: D\(x\) is (1|0\.99\d*), D\(G\(z\)\) [\d.e-]+", line)
+               for line in lines)
+
+
 @pytest.mark.parametrize("spoil, line", [
     (lambda G, D, opt_g, opt_d: G.layers[2].weight.fill(0), "G has collapsed: its pictures"),
     (lambda G, D, opt_g, opt_d: D.params.fill(0), "G learns nothing: its gradient is 0 at most"),

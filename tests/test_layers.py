@@ -28,9 +28,8 @@ def built(layer, dtype="float64"):
     return layer.clone().build(seed=3, dtype=dtype)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_every_gradient_and_second_derivative(seed):
-    failed = [check for check in check_all(seed) if not check.ok]
+def test_every_gradient_and_second_derivative():
+    failed = [check for check in check_all(seed=1) if not check.ok]
     assert failed == []
 
 
@@ -190,11 +189,23 @@ def test_dense_matches_the_sum_it_is():
         (lambda: mg.Dropout(1.0), "rate=1.0"),
         (lambda: mg.Dropout(-0.1), "rate=-0.1"),
         (lambda: mg.BatchNorm(3, axis=0), "axis 0 is the batch"),
+        (lambda: mg.BatchNorm(3, axis=9), "axis 9 is none of an image's"),
+        (lambda: mg.BatchNorm(3, axis=1.5), "axis 1.5 is none of an image's"),
         (lambda: mg.BatchNorm(3, momentum=1.5), "momentum=1.5"),
         (lambda: mg.BatchNorm(3, eps=-1), "eps=-1"),
         (lambda: mg.Dense(3, 2).build(dtype="float16"), "float16"),
         (lambda: built(mg.Dense(3, 2)).forward(VECTORS), "must have 3 elements"),
         (lambda: built(mg.BatchNorm(3)).forward(VECTORS), "must have 3 elements"),
+        (lambda: built(mg.BatchNorm(5, axis=-2)).forward(VECTORS), "which is not the batch's"),
+        (lambda: built(mg.LayerNorm((5, 6))).forward(VECTORS), "which is not the batch's"),
+        (lambda: built(mg.BatchNorm(6)).forward(VECTORS[:0]), "an empty batch (0, 6) has no mean"),
+        (lambda: mg.Conv2d(2, 3, 3, padding="SAME"), "padding 'SAME' is not 'same', 'valid'"),
+        (lambda: mg.ConvTranspose2d(2, 3, 3, padding="SAME"), "padding 'SAME' is not 'same'"),
+        (lambda: mg.Conv2d(2, 3, 3, padding=-1), "padding -1 is not an int >= 0"),
+        (lambda: mg.ConvTranspose2d(2, 3, 3, padding=(1, -1)), "padding -1 is not an int >= 0"),
+        (lambda: mg.Conv2d(2, 3, 0), "kernel 0 is not an int >= 1"),
+        (lambda: mg.Conv2d(2, 3, 3, stride=1.5), "stride 1.5 is not an int >= 1"),
+        (lambda: mg.Reshape((3, 0)), "shape has size 0"),
         (lambda: mg.Reshape((5, 5)).forward(VECTORS), "samples of shape (6,)"),
     ],
 )
@@ -217,3 +228,78 @@ def test_settings_beyond_the_sizes_are_keywords():
 def test_an_unbuilt_layer_says_so():
     with pytest.raises(AttributeError, match="call build"):
         mg.Dense(2, 3).weight
+
+
+@pytest.mark.parametrize("name", ["weight_init", "bias_init"])
+@pytest.mark.parametrize("initializer", ["he", 0.0, None])
+def test_an_initialiser_is_callable(name, initializer):
+    with pytest.raises(TypeError, match="which is not callable: give an initialiser of minigan.init"):
+        mg.Dense(3, 4, **{name: initializer})
+
+
+def test_sizes_may_be_numpys():
+    one, three = np.int64(1), np.int64(3)
+    for layer, expected in (
+        (mg.Dense(three, three), "Dense(3, 3)"),
+        (mg.Conv2d(three, 1, three, padding=one), "Conv2d(3, 1, np.int64(3), padding=np.int64(1))"),
+        (mg.BatchNorm(three, axis=one), "BatchNorm(3, axis=1)"),
+        (mg.LayerNorm(three), "LayerNorm((3,))"),
+        (mg.Reshape(three), "Reshape((3,))"),
+    ):
+        assert repr(layer).startswith(expected.split("np.")[0])
+        assert all(type(size) is int for shape, _ in layer.param_specs.values() for size in shape)
+
+
+# What a pass is not given.
+
+SHAPED = [
+    *LAYERS, mg.Dropout(0.0), mg.Conv2d(6, 4, 2), mg.ConvTranspose2d(6, 4, 2), mg.UpSample2d(2),
+    mg.Reshape((12, 4)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("train", MODES)
+@pytest.mark.parametrize("kernels", ["plain", "fast"])
+@pytest.mark.parametrize("layer", SHAPED, ids=repr)
+def test_a_gradient_has_the_shape_and_dtype_of_what_it_belongs_to(layer, kernels, train):
+    layer = mg.Sequential([layer.clone()], dtype="float64", kernels=kernels).layers[0]
+    y, cache = layer.forward(IMAGES, train)
+    of_another = layer.forward(IMAGES[:1], train)[1]
+    wrong = {
+        "float64 (1,": y[:1], "float32": y.astype("float32"), str(y[..., :1].shape): y[..., :1],
+    }  # fmt: skip
+    for message, dy in wrong.items():
+        with pytest.raises(ValueError, match="each backward takes the cache of its own") as caught:
+            layer.backward(dy, cache)
+        assert message in str(caught.value) and "got a dy of" in str(caught.value)
+        with pytest.raises(ValueError, match="got a dy of"):
+            layer.double_backward(IMAGES, dy, cache)
+    with pytest.raises(ValueError, match="got a dy of"):
+        layer.backward(y, of_another)
+    for dx_bar in (IMAGES[:1], IMAGES.astype("float32"), IMAGES[..., :1]):
+        with pytest.raises(ValueError, match="got a dx_bar of .* for an input of float64 .3, 4, 2, 6"):
+            layer.double_backward(dx_bar, y, cache)
+    assert not layer.grads.any()
+
+
+@pytest.mark.parametrize("kernels, device", [("plain", "cpu"), ("fast", "cpu"), ("fast", "gpu")])
+@pytest.mark.parametrize("layer", SHAPED, ids=repr)
+def test_an_empty_batch_is_a_batch(layer, kernels, device, gpu):
+    """But for the statistics of one."""
+    net = mg.Sequential([layer.clone()], dtype="float64", kernels=kernels).to(device)
+    x = net.xp.asarray(IMAGES[:0])
+    if isinstance(layer, mg.BatchNorm):
+        with pytest.raises(ValueError, match="an empty batch"):
+            net.forward(x)
+    y, cache = net.forward(x, train=not isinstance(layer, mg.BatchNorm))
+    assert y.shape == (0, *net.output_shape(IMAGES.shape[1:]))
+    dx = net.backward(y, cache)
+    dy_bar, _ = net.double_backward(dx, y, cache)
+    assert dx.shape == x.shape and dy_bar.shape == y.shape
+    assert not mg.to_host(net.grads).any()
+
+
+def test_activations_take_no_lists():
+    for layer in (mg.Tanh(), mg.ReLU(), mg.Flatten(), mg.Dropout(0.5), mg.UpSample2d()):
+        with pytest.raises(TypeError, match="expected a NumPy or CuPy array, got list"):
+            layer.forward(IMAGES.tolist())

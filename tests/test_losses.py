@@ -121,6 +121,51 @@ def test_targets_that_would_broadcast_are_refused(call):
         call()
 
 
+@pytest.mark.host
+@pytest.mark.parametrize("number", [3, -1])
+def test_a_class_that_is_not_there_is_refused(number):
+    with pytest.raises(ValueError, match=f"class {number} is not one of 3"):
+        losses.softmax_cross_entropy(X.reshape(-1, 1)[:2] + np.zeros(3), np.array([0, number]))
+
+
+def test_on_a_gpu_a_class_that_is_not_there_shows_in_the_loss(gpu):
+    logits, classes = gpu.asarray(np.zeros((2, 3), "float32")), gpu.asarray(np.array([0, 7]))
+    assert math.isnan(losses.softmax_cross_entropy(logits, classes)[0])
+
+
+@pytest.mark.parametrize("loss", [
+    losses.wasserstein, losses.hinge, losses.bce_with_logits, losses.bce, losses.least_squares,
+])  # fmt: skip
+def test_an_empty_batch_has_no_mean(loss):
+    with pytest.raises(ValueError, match=r"scores of shape \(0, 1\) have none"):
+        loss(X[:0], 1)
+
+
+@pytest.mark.parametrize("call", [
+    lambda: losses.bce_with_logits([[1.0]], 1.0),
+    lambda: losses.bce_with_logits(X, X.tolist()),
+    lambda: losses.softmax_cross_entropy(X.tolist(), np.zeros(8, int)),
+    lambda: losses.softmax_cross_entropy(X, [0] * 8),
+    lambda: losses.wasserstein([1.0], 1),
+])  # fmt: skip
+def test_lists_are_no_arrays(call):
+    with pytest.raises(TypeError, match="expected a NumPy or CuPy array, got list"):
+        call()
+
+
+def test_far_tails():
+    """Where a difference would leave nothing, or infinity less infinity."""
+    loss, _ = losses.non_saturating(np.array([[20.0]], "float32"))
+    assert loss == pytest.approx(math.exp(-20), rel=1e-6)
+    infinite = np.array([[np.inf], [-np.inf]])
+    loss, gradient = losses.hinge(infinite, 1)
+    assert loss == math.inf
+    np.testing.assert_array_equal(gradient, [[0.5], [0.0]])
+    loss, gradient = losses.softmax_cross_entropy(np.array([[0.0, -np.inf]]), np.array([0]))
+    assert loss == 0
+    np.testing.assert_array_equal(gradient, [[0.0, 0.0]])
+
+
 def test_a_numpy_scalar_target_does_not_change_the_dtype():
     loss, dlogits = losses.bce_with_logits(X.astype("float32"), np.float64(0.9))
     assert loss.dtype == dlogits.dtype == np.float32
@@ -133,6 +178,13 @@ def test_labels_soft_noisy_flipped():
     assert noisy.dtype == np.float32 and 0.9 <= noisy.min() < noisy.max() < 1.1
     np.testing.assert_array_equal(noisy, losses.labels(scores, 0.9, 1.1, step=3))
     assert (noisy != losses.labels(scores, 0.9, 1.1, step=4)).any()
-    flipped = losses.labels(scores, 1.0, flip=0.05)
+    flipped = losses.labels(scores, 1.0, flip=0.05, step=3)
     assert set(np.unique(flipped)) == {0.0, 1.0}
     assert abs((flipped == 0).mean() - 0.05) < 0.01
+
+
+@pytest.mark.parametrize("settings", [dict(high=1.1), dict(flip=0.1)])
+def test_without_a_step_every_call_draws_new_labels(settings):
+    scores = np.zeros((200, 1))
+    one, other = (losses.labels(scores, 0.9, **settings) for _ in range(2))
+    assert (one != other).any()

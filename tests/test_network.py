@@ -1,5 +1,8 @@
 """Sequential: flat vectors and their views, the two sweeps, copies, summary."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -172,7 +175,181 @@ def test_a_gate_stands_for_plain_layers_only():
         def forward(self, x, train=True):
             return 2 * x, None
 
-    net = mg.Sequential([mg.LeakyReLU(), Louder(0.3), mg.ReLU(), mg.Dropout(0.3)])
+    layers = [mg.LeakyReLU(), Louder(0.3), mg.ReLU(), mg.Dropout(0.3)]
+    net = mg.Sequential(layers, dtype="float64")
     assert tuple(net._passes) == net.layers
     y, _ = net.forward(np.ones((1, 4)), train=False)
     np.testing.assert_array_equal(y, [[2.0] * 4])
+
+
+# One vector, whatever one does.
+
+
+def trained_once(net, opt):
+    """The output before and after a step of the optimizer."""
+    x = X[:, :6].astype(net.dtype)
+    before, cache = net.forward(x, train=False)
+    net.zero_grad()
+    net.backward(np.ones_like(before), cache)
+    opt.step()
+    return before, net.forward(x, train=False)[0]
+
+
+def assert_one_vector(net):
+    """Assert that what trains is what computes: every tensor is a view of the network's vectors."""
+    tensors = list(net.named_tensors())
+    net.params[:] = np.arange(net.params.size)
+    net.grads[:] = -np.arange(net.params.size)
+    for which, sign in ((1, 1), (2, -1)):
+        joined = np.concatenate([tensor[which].reshape(-1) for tensor in tensors])
+        np.testing.assert_array_equal(joined, sign * np.arange(net.params.size))
+    net.buffers[:] = 7
+    assert all((layer.buffers == 7).all() for layer in net.layers)
+
+
+def test_assigning_a_tensor_copies_into_it():
+    net = network()
+    layer, vector = net.layers[0], net.params
+    layer.weight = np.full((6, 5), 2.0)
+    layer.weight_grad = np.full((6, 5), 3.0)
+    layer.bias = [1.0, 2.0, 3.0, 4.0, 5.0]
+    net.layers[1].layers[0].moving_mean = np.arange(5.0)
+    assert (net.params[:30] == 2).all() and (net.grads[:30] == 3).all()
+    assert (net.params[30:35] == np.arange(1, 6)).all() and (net.buffers[:5] == np.arange(5)).all()
+    layer.weight += 1
+    assert (net.params[:30] == 3).all()
+    net.params = np.arange(net.params.size)
+    assert net.params is vector and layer.weight[0, 1] == 1
+    for name, values in (("grads", net.grads + 4), ("buffers", net.buffers * 0)):
+        setattr(net, name, values)
+    assert (net.layers[0].weight_grad == 7).all() and not net.layers[1].layers[0].moving_mean.any()
+    assert_one_vector(net)
+
+
+@pytest.mark.parametrize("name, values", [
+    ("weight", np.ones(5)), ("weight", np.ones((5, 6))), ("weight", 1.0),
+    ("weight_grad", np.ones(3)), ("params", np.ones(3)), ("grads", np.ones((1, 35))),
+])  # fmt: skip
+def test_what_is_assigned_has_the_tensors_shape(name, values):
+    with pytest.raises(ValueError, match=f"{name} has shape .*, what is assigned"):
+        setattr(mg.Dense(6, 5).build(), name, values)
+
+
+@pytest.mark.parametrize("name", ["weight", "weight_grad", "params", "grads", "buffers"])
+def test_nothing_is_assigned_before_there_is_a_place_for_it(name):
+    with pytest.raises(AttributeError, match="yet: call build"):
+        setattr(mg.BatchNorm(6) if name == "buffers" else mg.Dense(6, 5), name, np.ones(30))
+
+
+def test_the_layers_of_a_network_stay_its_layers():
+    net = network()
+    with pytest.raises(TypeError, match="tuple"):
+        net.layers[0] = mg.Dense(6, 5)
+    with pytest.raises(AttributeError, match="append"):
+        net.layers.append(mg.Tanh())
+    with pytest.raises(AttributeError, match="layers"):
+        net.layers = [mg.Tanh()]
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))])
+@pytest.mark.parametrize("make", [
+    lambda net: mg.Adam(net, 0.1), lambda net: mg.RMSProp(net, 0.1), lambda net: mg.SGD(net, 0.1),
+])  # fmt: skip
+def test_copies_train(make, copied):
+    net = network(seed=4)
+    opt = make(net)
+    trained_once(net, opt)
+    twin, twin_opt = copied((net, opt))
+    assert twin_opt.network is twin and twin_opt.t == 1 and twin.kernels is net.kernels
+    for name, state in opt.state.items():
+        np.testing.assert_array_equal(twin_opt.state[name], state)
+    before, after = trained_once(twin, twin_opt)
+    assert (before != after).any()
+    np.testing.assert_array_equal(trained_once(net, opt), (before, after))
+    assert_one_vector(twin)
+    np.testing.assert_array_equal(net.forward(X, train=False)[0], after)
+
+
+def test_a_copy_of_a_layer_is_a_layer_of_its_own():
+    net = network()
+    layer = copy.deepcopy(net.layers[0])
+    layer.weight[:] = 5
+    assert (layer.params[:30] == 5).all() and not (net.params[:30] == 5).any()
+    mg.Sequential([layer])  # and may have another network
+
+
+def test_a_layer_has_one_network():
+    net = network()
+    with pytest.raises(ValueError, match=r"Dense\(6, 5\) is part of Sequential\('net'"):
+        mg.Sequential(net.layers)
+    with pytest.raises(ValueError, match="use its clone"):
+        mg.Sequential([net.layers[4]], name="head")
+    assert_one_vector(net)
+    assert_one_vector(mg.Sequential([layer.clone() for layer in net.layers], dtype="float64"))
+
+
+def test_networks_in_a_network_keep_their_weights():
+    G = mg.Sequential([mg.Dense(6, 3), mg.BatchNorm(3)], name="G", seed=1)
+    D = mg.Sequential([mg.Dense(3, 1)], name="D", seed=2)
+    G.buffers += 1
+    params, buffers = np.concatenate([G.params, D.params]), G.buffers.copy()
+    whole = mg.Sequential([G, D], name="GAN", seed=3)
+    np.testing.assert_array_equal(whole.params, params)
+    np.testing.assert_array_equal(whole.buffers, buffers)
+    opt = mg.SGD(D, 0.1)
+    whole.params[-4:] = 0
+    assert not D.params.any() and not D.layers[0].weight.any()
+    D.grads[:] = 1
+    opt.step()
+    assert (whole.params[-4:] != 0).all()
+    assert_one_vector(whole)
+
+
+# What a network is not given.
+
+
+@pytest.mark.parametrize("layers", [[mg.Dense(6, 5)], [mg.Tanh()], [mg.Flatten()]])
+def test_a_network_takes_arrays_of_its_dtype(layers):
+    net = mg.Sequential([layer.clone() for layer in layers])
+    with pytest.raises(TypeError, match="expected a NumPy or CuPy array, got list"):
+        net.forward(X.tolist())
+    with pytest.raises(TypeError, match="its input is uint8: convert the input$"):
+        net.forward(X.astype("uint8"))
+    with pytest.raises(TypeError, match="or build the network with dtype='float64'"):
+        net.forward(X)
+
+
+def test_a_layer_of_ones_own_says_what_it_lacks():
+    class Own(mg.Layer):
+        def forward(self, x, train=True):
+            return x, None
+
+    class Late(mg.Layer):
+        def __init__(self):
+            self.declare("w", (1,), mg.init.Constant())
+
+    class Forgetful(mg.Layer):
+        def __init__(self, rate):
+            super().__init__()
+
+    class Taps(mg.layers.Convolution):
+        pass
+
+    net = mg.Sequential([mg.Dense(6, 1), Own()], dtype="float64")
+    y, cache = net.forward(X)
+    with pytest.raises(NotImplementedError, match="Own has no backward"):
+        net.backward(y, cache)
+    Own.backward = lambda self, dy, cache, params=True, need_dx=True: (
+        dy if need_dx else None
+    )
+    with pytest.raises(NotImplementedError, match="no double_backward.*second_order=False"):
+        mg.penalty.r1(net, X)
+    with pytest.raises(NotImplementedError, match="second_order=False"):
+        check_layer(Own(), X)
+    assert check_layer(Own(), X, second_order=False).ok
+    with pytest.raises(AttributeError, match="must begin with super"):
+        Late()
+    with pytest.raises(AttributeError, match="does not keep its argument 'rate'"):
+        repr(Forgetful(0.5))
+    with pytest.raises(NotImplementedError, match="Taps has no weight_channels"):
+        Taps(1, 2, 3)

@@ -7,7 +7,6 @@ import warnings
 import numpy as np
 import parity
 import pytest
-from test_docs import ROOT, python_blocks
 
 import minigan as mg
 from minigan import penalty
@@ -181,7 +180,7 @@ def linear(*weights, dtype="float64"):
 def test_of_a_linear_critic():
     """|g| = |w| = 5: the penalty is 10 (5 - 1)^2, its gradient 20 (5 - 1) w / |w|."""
     critic, x = linear(3.0, 4.0), np.ones((7, 2))
-    loss = penalty.gradient_penalty(critic, x, -x)
+    loss = penalty.gradient_penalty(critic, x, -x, step=0)
     assert loss.shape == ()
     assert loss == pytest.approx(160)
     np.testing.assert_allclose(critic.grads, [48, 64])
@@ -193,11 +192,11 @@ def test_of_a_linear_critic():
 def test_one_sided_forgives_gentle_slopes():
     x = np.ones((7, 2))
     gentle, steep = linear(0.3, 0.4), linear(3.0, 4.0)
-    assert penalty.gradient_penalty(gentle, x, -x) == pytest.approx(2.5)
+    assert penalty.gradient_penalty(gentle, x, -x, step=0) == pytest.approx(2.5)
     gentle.zero_grad()
-    assert penalty.gradient_penalty(gentle, x, -x, one_sided=True) == 0
+    assert penalty.gradient_penalty(gentle, x, -x, one_sided=True, step=0) == 0
     assert not gentle.grads.any()
-    assert penalty.gradient_penalty(steep, x, -x, one_sided=True) == pytest.approx(160)
+    assert penalty.gradient_penalty(steep, x, -x, one_sided=True, step=0) == pytest.approx(160)
 
 
 def test_each_sample_has_its_own_norm():
@@ -216,7 +215,7 @@ def test_each_sample_has_its_own_norm():
     critic = mg.Sequential([HalfSquare()], name="critic", dtype="float64")
     x = REAL_IMAGES * np.array([0.1, 1.0, 2.0, 3.0])[:, None, None, None]
     norms = np.sqrt((x**2).sum(axis=(1, 2, 3)))
-    loss = penalty.gradient_penalty(critic, x, x, weight=2.0)  # all interpolates are x
+    loss = penalty.gradient_penalty(critic, x, x, weight=2.0, step=0)  # all interpolates are x
     assert loss == pytest.approx(2 * ((norms - 1) ** 2).mean())
     assert penalty.r1(critic, x, weight=2.0) == pytest.approx((norms**2).mean())
 
@@ -252,7 +251,7 @@ def test_conditions_are_neither_interpolated_nor_in_the_norm():
     critic = Spy([mg.Flatten(), mg.Dense(2 * 2 * 5, 1)], dtype="float64")
     critic.params += 1
     real, fake = REAL_IMAGES[:, :2, :2], FAKE_IMAGES[:, :2, :2]
-    loss = penalty.gradient_penalty(critic, real, fake, condition=CODE)
+    loss = penalty.gradient_penalty(critic, real, fake, condition=CODE, step=0)
     np.testing.assert_array_equal(critic.seen[0][..., 2:], join(real, CODE)[..., 2:])
     weights = critic.layers[1].weight.reshape(2, 2, 5)
     images = np.linalg.norm(weights[..., :2])
@@ -298,7 +297,28 @@ def test_the_dtype_is_kept(kind):
 
 def test_real_and_fake_must_pair():
     with pytest.raises(ValueError, match=r"\(5, 6\).*\(1, 6\)"):
-        penalty.gradient_penalty(smooth_vectors(), REAL, FAKE[:1])
+        penalty.gradient_penalty(smooth_vectors(), REAL, FAKE[:1], step=0)
+
+
+def test_without_a_step_every_call_draws_new_epsilons():
+    critic = smooth_vectors()
+    assert penalty.gradient_penalty(critic, REAL, FAKE) != penalty.gradient_penalty(
+        critic, REAL, FAKE
+    )
+
+
+@pytest.mark.parametrize("kind", PENALTIES)
+def test_a_critic_gives_one_score_a_sample(kind):
+    critic = lively(mg.Dense(6, 2))
+    with pytest.raises(ValueError, match=r"scores \(5, 2\) for 5 samples"):
+        PENALTIES[kind](critic, REAL, FAKE)
+    assert not critic.grads.any()
+
+
+@pytest.mark.parametrize("kind", PENALTIES)
+def test_an_empty_batch_has_no_penalty(kind):
+    with pytest.raises(ValueError, match=r"\(0, 6\) has none"):
+        PENALTIES[kind](smooth_vectors(), REAL[:0], FAKE[:0])
 
 
 @pytest.mark.host
@@ -382,7 +402,7 @@ def test_a_penalty_costs_less_than_a_plain_step(work):
     convs = sum(isinstance(layer, mg.Conv2d) for layer in critic.layers)
     real, fake = RNG.standard_normal((2, 2, 64, 64, 3), dtype=np.float32)
 
-    penalty.gradient_penalty(critic, real, fake)
+    penalty.gradient_penalty(critic, real, fake, step=0)
     kinds = [name for name, _ in work]
     assert kinds == ["conv"] * convs + ["conv_dx"] * convs + ["conv_y_dw"] * convs
     of_penalty = sum(count for _, count in work)
@@ -392,12 +412,3 @@ def test_a_penalty_costs_less_than_a_plain_step(work):
     critic.backward(np.ones_like(scores), cache, need_dx=False)
     of_step = sum(count for _, count in work)
     assert 0.6 < of_penalty / of_step < 0.75
-
-
-def test_the_page_that_derives_it_runs():
-    """docs/gradient_penalty.md: its blocks in order, which check themselves."""
-    names, page = {}, "gradient_penalty.md"
-    blocks = python_blocks(ROOT / "docs" / page)
-    assert len(blocks) == 6
-    for number, block in enumerate(blocks, start=1):
-        exec(compile(block, f"{page}, block {number}", "exec"), names)

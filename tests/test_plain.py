@@ -208,6 +208,7 @@ def test_all_offer_one_list_of_functions():
         assert own <= set(CASES), own - set(CASES)
 
 
+@pytest.mark.host
 @pytest.mark.parametrize("script, words", [(script, words) for script, *words in EXAMPLES])
 def test_thirty_steps_of_every_example(script, words, monkeypatch, tmp_path):
     """In float64, to 1e-11 of the largest number of each kind: the history and the checkpoint.

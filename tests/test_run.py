@@ -4,13 +4,11 @@ import csv
 import errno
 import json
 import os
-import random
 import re
 import shlex
 import shutil
 import signal
 import subprocess
-import time
 
 import numpy as np
 import pytest
@@ -29,6 +27,7 @@ from helpers import (
     run,
     words,
 )
+from kill_and_resume import kill_and_resume
 from narrow_gan import example
 from PIL import Image
 
@@ -251,41 +250,7 @@ def test_a_run_killed_between_any_two_writes_goes_on(
 
 
 def test_twenty_kills_at_random_moments_leave_no_trace(pictures, tmp_path):
-    """Start-up, training and saving are all hit: the delays go up to two of its epochs.
-
-    However fast the machine, no run ends by itself: the number of epochs is only said
-    after the last kill.
-    """
-    out, whole, log = tmp_path / "killed", tmp_path / "whole", tmp_path / "log"
-    program, delays = python(HERE / "narrow_gan.py"), random.Random(0)
-
-    def start(*more):
-        with open(log, "w") as file:
-            command = [*program, *map(str, more)]
-            return subprocess.Popen(command, env=environment(tmp_path), stdout=file, stderr=file)
-
-    def finish(process):
-        assert process.wait(60) == 0, log.read_text()
-
-    begin = time.monotonic()
-    process = start(*words(pictures, out, "--epochs", 10**6))
-    while not (out / "samples" / "epoch_003.png").exists():  # and so there is a checkpoint
-        assert process.poll() is None and time.monotonic() < begin + 60, log.read_text()
-        time.sleep(0.01)
-    lap = time.monotonic() - begin
-    for _ in range(20):
-        assert process.poll() is None, log.read_text()
-        process.kill()
-        process.wait()
-        process = start("--resume", "--out", out)
-        time.sleep(delays.uniform(0, lap))
-    process.kill()
-    process.wait()
-
-    epochs = saved_step(out) // STEPS_PER_EPOCH + 1
-    finish(start("--resume", "--out", out, "--epochs", epochs))
-    finish(start(*words(pictures, whole, "--epochs", epochs)))
-    assert_same_results(out, whole)
+    kill_and_resume(tmp_path, pictures, 20)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends Ctrl-C to whole consoles only")
@@ -440,6 +405,8 @@ def test_save_refuses_half_a_step_and_to_work_outside_the_loop(
         data = Dataset(np.zeros((4, 2, 2, 1), np.uint8), None, "x", "nowhere")
         training.Run(options, data, networks, {}, latent=training.Latent(2)).save()
     assert run(leaving(gan, monkeypatch, body), *words(pictures, tmp_path / "out")) == 0
+    with pytest.raises(RuntimeError, match="body of the loop"):
+        Run.last.save()
 
 
 # The folder.

@@ -290,6 +290,14 @@ def idx_tail_bomb(folder):
     return "data", folder_with(folder, packed, "train-images-idx3-ubyte.gz")
 
 
+def label_bomb(folder):
+    """Labels that are none, by their header, and much behind it."""
+    folder_with(folder, idx_bytes(20), "train-images-idx3-ubyte")
+    packed = gzip.compress(struct.pack(">2I", 0x0801, 0) + bytes(300_000_000), 1)
+    folder_with(folder, packed, "train-labels-idx1-ubyte.gz")
+    return "data", folder
+
+
 def sparse_bomb(folder):
     """A member of GNU's old sparse form: 512 bytes that stand for 2 GB."""
     header = tarfile.TarInfo("data_batch_1.bin")
@@ -319,7 +327,7 @@ def pipe_for_a_checkpoint(folder):
 
 
 BOMBS = [dense_bomb, forty_thousand_layers, deflated_bomb, overlapping_bomb, upsampling_bomb,
-         idx_bomb, idx_tail_bomb, sparse_bomb, endless, pipe, pipe_for_a_checkpoint]
+         idx_bomb, idx_tail_bomb, label_bomb, sparse_bomb, endless, pipe, pipe_for_a_checkpoint]
 
 # Runs a command; then its peak of memory, in MB.
 MEASURED = """

@@ -213,7 +213,7 @@ class TestDropout:
         layer.place(seed, where)
         layer.begin_step(step)
         layer.calls = call
-        return layer.forward(gpu.asarray(np.ones(shape)))[1].get()
+        return layer.forward(gpu.asarray(np.ones(shape)))[1][0].get()
 
     def test_keep_mask_is_addressed(self, gpu):
         def mask(**changes):
@@ -288,7 +288,7 @@ def test_labels_agree_with_numpy(gpu):
     noisy = dict(low=0.9, high=1.0, seed=3, step=4)
     labels = losses.labels(gpu.asarray(SCORES), **noisy)
     assert_close(labels, losses.labels(SCORES, **noisy))
-    flipped = losses.labels(gpu.asarray(np.zeros((1000, 1))), 1.0, flip=0.25).get()
+    flipped = losses.labels(gpu.asarray(np.zeros((1000, 1))), 1.0, flip=0.25, step=0).get()
     assert set(flipped.ravel()) == {0.0, 1.0} and 0.2 < (flipped == 0).mean() < 0.3
 
 

@@ -140,24 +140,6 @@ def test_errstate_reaches_the_workers():
         threads.parallel(divide, CORES, LARGE)
 
 
-def test_an_interrupt_comes_before_other_errors_and_ends_the_turns():
-    begun = []
-
-    def work(start, stop):
-        begun.append(start)
-        time.sleep(0.01)
-        if start == 0:
-            raise ArithmeticError
-        if start == 5:
-            raise KeyboardInterrupt
-        return start
-
-    with pytest.raises(KeyboardInterrupt):
-        threads.parallel(work, 300, LARGE, most=1)
-    assert len(begun) < 100
-    assert threads.parallel(lambda start, stop: start, 7, LARGE, most=1) == list(range(7))
-
-
 def test_an_error_lets_go_of_what_was_at_work():
     """Also without the garbage collector: a batch too large is gone when a smaller is tried."""
 
@@ -265,6 +247,80 @@ def interrupts():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+INTERRUPTED = """
+import os, random, signal, threading, time
+import numpy as np
+import minigan as mg
+from minigan import threads
+
+INTERRUPTS = 300
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+net = mg.Sequential([mg.Conv2d(3, 32, 3), mg.LeakyReLU(0.2), mg.Dropout(0.3), mg.Conv2d(32, 8, 3)])
+x = np.random.default_rng(0).standard_normal((16, 32, 32, 3), dtype=np.float32)
+
+def passes():
+    net.begin_step(0)
+    net.zero_grad()
+    y, cache = net.forward(x)
+    return net.backward(y, cache), net.grads.copy()
+
+def state():
+    return threads._affinity(), threads._blas._get and threads._blas._get(), threads._blas._users
+
+expected, before, ended = passes(), state(), False
+
+def interrupt():
+    while not ended:
+        time.sleep(random.uniform(0, 0.004))
+        os.kill(os.getpid(), signal.SIGINT)
+
+caught = 0
+sender = threading.Thread(target=interrupt)
+try:
+    sender.start()
+except KeyboardInterrupt:
+    pass
+while caught < INTERRUPTS:
+    try:
+        while True:
+            passes()
+    except KeyboardInterrupt:
+        caught += 1
+while not ended:
+    try:
+        ended = True
+        sender.join()
+        time.sleep(0.1)
+    except KeyboardInterrupt:
+        ended = False
+
+for found, there in zip(passes(), expected):
+    assert np.array_equal(found, there)
+names = sorted(thread.name for thread in threading.enumerate())
+assert len(names) == 3, names  # this one, the other worker of the team of two, and its watch
+assert state() == before, (state(), before)
+assert not threads._one_at_a_time.locked()
+for _ in range(50):
+    began = time.process_time()
+    time.sleep(0.1)
+    if time.process_time() - began < 0.02:
+        break
+else:
+    raise AssertionError("somebody spins")
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals as on Unix")
+def test_hundreds_of_interrupts_leave_nothing_behind(tmp_path):
+    done = subprocess.run(
+        python("-c", INTERRUPTED),
+        env=environment(tmp_path) | {"OPENBLAS_NUM_THREADS": "2"},
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals as on Unix")

@@ -55,7 +55,8 @@ def unpack(content, most):
         promised = _length(header)
         if promised is not None and promised > most:
             raise ValueError(f"{promised} bytes in {len(content)} are no pictures")
-        return header + file.read((most if promised is None else promised + 1) - len(header))
+        wanted = most if promised is None else promised + 1
+        return header + file.read(max(wanted - len(header), 1))
     except EOFError:
         raise ValueError("truncated gzip data") from None
     except (OSError, zlib.error) as error:

@@ -18,9 +18,11 @@ import sys
 import numpy as np
 
 from . import cpu, plain
-from .geometry import Geometry, geometry, transposed_geometry
+from .geometry import Geometry, geometry, settings, transposed_geometry
 
-__all__ = ["FAST", "PLAIN", "Geometry", "choose", "geometry", "transposed_geometry", "use"]
+__all__ = [
+    "FAST", "PLAIN", "Geometry", "choose", "geometry", "settings", "transposed_geometry", "use",
+]  # fmt: skip
 
 
 class Kernels(dict):

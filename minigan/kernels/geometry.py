@@ -10,6 +10,7 @@ where `before` is the padding in front; input pixels outside the image are zero.
 """
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache, wraps
 from numbers import Integral
 
 
@@ -28,7 +29,7 @@ class Geometry:
     stride: tuple
     padding: tuple
 
-    @property
+    @cached_property
     def output(self):
         """Output size (oh, ow): how many windows fit in the padded input."""
         return tuple(
@@ -50,19 +51,37 @@ class Geometry:
                 columns = slice(j, j + sw * (ow - 1) + 1, sw)
                 yield i, j, (slice(None), rows, columns)
 
-    @property
+    @cached_property
     def is_dense(self):
         """Is the output 1x1, its one window the whole input?  Then a conv is one GEMM."""
         return self.padding == ((0, 0), (0, 0)) and self.kernel == self.size
 
-    @property
+    @cached_property
     def is_pointwise(self):
         """Is it a 1x1 kernel on every pixel?  Then a conv is one GEMM, pixels as rows."""
-        return (
-            self.padding == ((0, 0), (0, 0)) and self.kernel == (1, 1) and self.stride == (1, 1)
-        )
+        return self.padding == ((0, 0), (0, 0)) and self.kernel == (1, 1) and self.stride == (1, 1)
 
 
+def remembered(function):
+    """The function, whose answers are kept: a training step asks for the same ones every time."""
+    kept = lru_cache(maxsize=4096)(function)
+
+    @wraps(function)
+    def run(*arguments, **named):
+        # (8.0, 8.0) is wrong, but would be found in (8, 8)'s place; a list is found nowhere.
+        found = kept if _is_plain(arguments) and not named else function
+        return found(*arguments, **named)
+
+    return run
+
+
+def _is_plain(value):
+    """Is it made of ints, strings and tuples alone?"""
+    kind = type(value)
+    return kind is int or kind is str or (kind is tuple and all(map(_is_plain, value)))
+
+
+@remembered
 def geometry(size, kernel, stride=1, padding="same"):
     """The Geometry of a conv over an input of `size`.
 
@@ -74,12 +93,9 @@ def geometry(size, kernel, stride=1, padding="same"):
     Raises ValueError for anything else, or where no window fits.
     """
     size = _pair("size", size, 1)
-    kernel = _pair("kernel", kernel, 1)
-    stride = _pair("stride", stride, 1)
-    if isinstance(padding, str) and padding == "same":
+    kernel, stride, padding = settings(kernel, stride, padding)
+    if padding == "same":
         padding = tuple(map(_same_padding, size, kernel, stride))
-    else:
-        padding = _explicit_padding(padding)
     result = Geometry(size, kernel, stride, padding)
     if min(result.output) < 1:
         raise ValueError(
@@ -89,6 +105,7 @@ def geometry(size, kernel, stride=1, padding="same"):
     return result
 
 
+@remembered
 def transposed_geometry(size, kernel, stride=1, padding="same"):
     """The Geometry of the conv whose adjoint, `conv_dx`, is a transposed conv from `size`.
 
@@ -98,12 +115,10 @@ def transposed_geometry(size, kernel, stride=1, padding="same"):
     of `geometry`.  Source: Dumoulin & Visin 2016, arXiv:1603.07285, chapter 4.
     """
     size = _pair("size", size, 1)
-    kernel = _pair("kernel", kernel, 1)
-    stride = _pair("stride", stride, 1)
-    if isinstance(padding, str) and padding == "same":
+    kernel, stride, padding = settings(kernel, stride, padding)
+    if padding == "same":
         made = tuple(n * s for n, s in zip(size, stride, strict=True))
         return geometry(made, kernel, stride, "same")
-    padding = _explicit_padding(padding)
     made = tuple(
         (n - 1) * s + k - sum(zeros)
         for n, k, s, zeros in zip(size, kernel, stride, padding, strict=True)
@@ -116,6 +131,16 @@ def transposed_geometry(size, kernel, stride=1, padding="same"):
     return geometry(made, kernel, stride, padding)
 
 
+def settings(kernel, stride, padding):
+    """(kernel, stride, padding) in pairs, or "same": all that is known before the image's size.
+
+    Arguments and errors are those of `geometry`.
+    """
+    if not (isinstance(padding, str) and padding == "same"):
+        padding = _explicit_padding(padding)
+    return _pair("kernel", kernel, 1), _pair("stride", stride, 1), padding
+
+
 def _same_padding(n, kernel, stride):
     """Zeros (before, after) so that the output has ceil(n / stride) pixels."""
     output = -(-n // stride)
@@ -124,7 +149,7 @@ def _same_padding(n, kernel, stride):
 
 
 def _explicit_padding(padding):
-    """"valid", int, pair or pair of pairs -> ((top, bottom), (left, right))."""
+    """ "valid", int, pair or pair of pairs -> ((top, bottom), (left, right))."""
     if isinstance(padding, str):
         if padding != "valid":
             raise ValueError(

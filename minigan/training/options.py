@@ -14,6 +14,7 @@ from pathlib import Path
 from .. import kernels
 from ..arrays import DEVICES, FLOAT_TYPES
 from ..errors import UserError, printable
+from . import shortage
 from .checkpoint import Checkpoint
 from .memory import refuse_what_does_not_fit, take_what_fits_elsewhere
 from .results import CHECKPOINT, check_unused
@@ -21,18 +22,23 @@ from .resume import bring_in
 
 LARGEST = 2**53  # of whole numbers: further, a float cannot tell them apart
 SMALLEST = 2.0**-126  # normal number of float32
-LONGEST = 1000  # characters of a message, which repeats what was typed
+LONGEST = 1000  # characters of a name, and of a message that repeats what was typed
 
 
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser whose errors are one line."""
 
     def parse_known_args(self, args=None, namespace=None):
+        # argparse itself stumbles over "--lr=--", in one way or another, by its version.
         try:
-            return super().parse_known_args(args, namespace)
-        except (IndexError, ValueError):  # argparse itself stumbles over "--lr=--"
+            found, rest = super().parse_known_args(args, namespace)
+        except (IndexError, TypeError, ValueError):
             words = sys.argv[1:] if args is None else args
             self.error(f"an option without its value: {command_line(words)}")
+        for action in self._actions:
+            if getattr(found, action.dest, None) == []:
+                self.error(f"argument {'/'.join(action.option_strings)}: expected a value")
+        return found, rest
 
     def error(self, message):
         line = printable(message)
@@ -96,17 +102,18 @@ def parse(parser, argv=None):
     options = parser.parse_args(argv)
     if options.summary:
         return options
+    shortage.advice = shortage.before_the_run
     given = _given(parser, argv)
     if options.out is None:
         name = parser.get_default("name")
         options.out = (options.resume and _last_saved(name)) or _free_folder(name)
-    if options.device == "cpu":
+    if on_cpu := options.device == "cpu":
         refuse_what_does_not_fit()
     if options.resume:
         bring_in(parser, Checkpoint(options.out / CHECKPOINT), options, given)
     else:
         check_unused(options.out)
-    if options.device != "cpu":
+    if on_cpu and options.device != "cpu":  # as the checkpoint said
         take_what_fits_elsewhere()
     if "epochs" in given and "steps" not in given:
         options.steps = None  # a number that nobody asked for now would hide that of epochs
@@ -143,8 +150,8 @@ def command_line(words):
 
 def path(text):
     """An argparse type: a word that can name a file."""
-    if not text or "\0" in text:
-        raise argparse.ArgumentTypeError(f"{text!r} is no name of a file or folder")
+    if not text or "\0" in text or len(text) > LONGEST:
+        raise argparse.ArgumentTypeError(f"{_short(text)} is no name of a file or folder")
     return text
 
 

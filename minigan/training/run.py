@@ -94,6 +94,7 @@ class Run:
         self._results = Results(self.folder)
         self._record = Record(self.folder / HISTORY, self.steps_per_epoch, self.xp)
         self._progress = None  # there is one from the beginning of the loop on
+        self._in_the_loop = False
 
     def __iter__(self):
         keep_freed_memory()
@@ -101,7 +102,8 @@ class Run:
             refuse_what_does_not_fit()
         # NumPy's warnings of an overflow add nothing: losses and results are checked.
         quiet = np.errstate(all="ignore")
-        with self._failing_in_a_line(), locked(self.folder), Interrupts() as interrupts, quiet:
+        with (self._failing_in_a_line(), locked(self.folder), self._looping(), quiet,
+              Interrupts() as interrupts):
             self._begin()
             shortage.advice = self._out_of_memory
             while self.step < self.total_steps:
@@ -161,7 +163,7 @@ class Run:
         elsewhere; UserError where a file cannot be written, RunFailed where a result is not
         finite.
         """
-        if self._progress is None:
+        if not self._in_the_loop:
             raise RuntimeError("save() is for the body of the loop over the run")
         if not self._settle():
             raise RuntimeError("save() in the middle of a step: call it after log()")
@@ -345,6 +347,14 @@ class Run:
     def _out_of_memory(self):
         self._progress.close()
         return failures.out_of_memory(self)
+
+    @contextlib.contextmanager
+    def _looping(self):
+        self._in_the_loop = True
+        try:
+            yield
+        finally:
+            self._in_the_loop = False
 
     @contextlib.contextmanager
     def _failing_in_a_line(self):

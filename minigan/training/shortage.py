@@ -15,6 +15,10 @@ def general_advice():
     return "ask for fewer images at a time"
 
 
+def before_the_run():
+    return "use fewer images with --limit, or narrower networks with --width"
+
+
 advice = general_advice
 
 

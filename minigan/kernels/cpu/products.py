@@ -5,6 +5,8 @@ columns where it has few rows: a BLAS rearranges the whole of the right matrix f
 of rows.
 """
 
+import math
+
 import numpy as np
 
 from ...threads import parallel
@@ -19,7 +21,8 @@ def matmul(a, b, out=None):
     """a (..., K) @ b (K, N) -> (..., N), into the matrix `out` where given; all of one dtype."""
     if out is None:
         out = np.empty((*a.shape[:-1], b.shape[1]), a.dtype)
-    matmuls([(a.reshape(-1, len(b)), b, out.reshape(-1, b.shape[1]))])
+    n = math.prod(a.shape[:-1])  # not -1, which nothing tells where there are no elements
+    matmuls([(a.reshape(n, len(b)), b, out.reshape(n, b.shape[1]))])
     return out
 
 

@@ -10,6 +10,7 @@ with the batch.  Within a chunk, a thread moves groups of images of `GROUP_BYTES
 
 import math
 import threading
+import weakref
 
 import numpy as np
 
@@ -21,7 +22,13 @@ CHUNK_BYTES = 64 * 2**20
 # sizes that OpenBLAS multiplies straight from memory.
 GROUP_BYTES = 7 * 2**19
 
-_buffers = {}  # thread -> (use, dtype) -> flat array
+
+class _Buffers(dict):
+    """A thread's buffers, (use, dtype) -> flat array, as long as the thread lives."""
+
+
+_own = threading.local()
+_all = weakref.WeakValueDictionary()  # thread -> its buffers
 
 
 def take(use, shape, dtype):
@@ -29,7 +36,10 @@ def take(use, shape, dtype):
 
     The same thread's next `take` of the same `use` hands out the same memory.
     """
-    own = _buffers.setdefault(threading.get_ident(), {})
+    try:
+        own = _own.buffers
+    except AttributeError:
+        own = _own.buffers = _all[threading.get_ident()] = _Buffers()
     key = use, np.dtype(dtype)
     count = math.prod(shape)
     if key not in own or own[key].size < count:
@@ -40,12 +50,13 @@ def take(use, shape, dtype):
 
 def release():
     """Give back every thread's buffers; the next call takes new ones."""
-    _buffers.clear()
+    for own in list(_all.values()):
+        own.clear()
 
 
 def held_bytes():
     """How much the buffers of all threads hold."""
-    return sum(array.nbytes for own in list(_buffers.values()) for array in own.values())
+    return sum(array.nbytes for own in list(_all.values()) for array in list(own.values()))
 
 
 def chunks(count, bytes_each, bytes_once=0):

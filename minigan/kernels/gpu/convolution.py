@@ -26,13 +26,13 @@ def conv_dw(x, dy, geometry):
 
 
 def conv_y_dw(x, dy, w, geometry):
-    """(conv, conv_dw), one after the other: x (N, H, W, C), dy (N, oh, ow, K), w (kh, kw, C, K)."""
-    return conv(x, w, geometry), conv_dw(x, dy, geometry)
+    """(conv, conv_dw) of x (N, H, W, C), dy (N, oh, ow, K), w (kh, kw, C, K)."""
+    return _path(geometry, *w.shape[2:]).conv_y_dw(x, dy, w, geometry)
 
 
 def conv_dx_dw(x, dy, w, geometry):
-    """(conv_dx, conv_dw), one after the other."""
-    return conv_dx(dy, w, geometry), conv_dw(x, dy, geometry)
+    """(conv_dx, conv_dw) of x (N, H, W, C), dy (N, oh, ow, K), w (kh, kw, C, K)."""
+    return _path(geometry, *w.shape[2:]).conv_dx_dw(x, dy, w, geometry)
 
 
 def _path(geometry, channels, filters):

@@ -13,15 +13,13 @@ import ctypes
 import os
 from functools import cache
 
-from ...arrays import get_array_module
+from ...arrays import module_of
 
 WORKSPACE_BYTES = 2**25  # what NVIDIA recommends for its largest GPUs
 TF32_MATH = 3  # CUBLAS_TF32_TENSOR_OP_MATH
 
 _C_INT, _C_LONG, _C_POINTER = ctypes.c_int, ctypes.c_longlong, ctypes.c_void_p
-_MATRIX, _STACK = (_C_POINTER, _C_INT), (_C_POINTER, _C_INT, _C_LONG)  # address, row, matrix
-_FACTOR = {"float32": ctypes.c_float, "float64": ctypes.c_double}
-_LETTER = {"float32": "S", "float64": "D"}
+_TYPES = {"float32": ("S", ctypes.c_float), "float64": ("D", ctypes.c_double)}
 
 
 def matmul(a, b, out=None, add=False):
@@ -29,18 +27,20 @@ def matmul(a, b, out=None, add=False):
 
     a (..., M, K), b (..., K, N), out (..., M, N) in rows: matrices, or stacks of as many.
     """
+    multiplier = _multiplier(type(a), a.data.device_id)
     if out is None:
-        out = get_array_module(a).empty((*a.shape[:-1], b.shape[-1]), a.dtype)
+        out = multiplier.xp.empty((*a.shape[:-1], b.shape[-1]), a.dtype)
     if a.size and b.size:
-        _cublas(get_array_module(out), out.data.device_id).multiply(a, b, out, add)
+        multiplier.multiply(a, b, out, add)
     elif not add:
         out.fill(0)
     return out
 
 
 @cache
-def _cublas(xp, device):
-    """What multiplies on a device, made at its first product."""
+def _multiplier(kind, device):
+    """What multiplies arrays of a type on a device, made at their first product."""
+    xp = module_of(kind)
     library = _library(xp)
     return _CuPy(xp) if library is None else _Cublas(xp, library)
 
@@ -59,13 +59,13 @@ class _CuPy:
     """CuPy's products."""
 
     def __init__(self, xp):
-        self.matmul = xp.matmul
+        self.xp = xp
 
     def multiply(self, a, b, out, add):
         if add:
-            out += self.matmul(a, b)
+            out += self.xp.matmul(a, b)
         else:
-            self.matmul(a, b, out=out)
+            self.xp.matmul(a, b, out=out)
 
 
 class _Cublas:
@@ -76,35 +76,30 @@ class _Cublas:
         self.workspace = xp.empty(WORKSPACE_BYTES, "uint8")
         self.call("cublasCreate_v2", ctypes.byref(self.handle))
         if int(os.environ.get("CUPY_TF32", 0)):
-            self.call("cublasSetMathMode", self.handle, TF32_MATH)
-        self.gemm = {dtype: self.functions(dtype) for dtype in _LETTER}
-
-    def functions(self, dtype):
-        """The products of a dtype, {number of axes: function}, and addresses of 0 and 1."""
-        letter, numbers = _LETTER[dtype], [_FACTOR[dtype](number) for number in (0, 1)]
-        of_two = self.library[f"cublas{letter}gemm_v2"]
-        of_stacks = self.library[f"cublas{letter}gemmStridedBatched"]
-        for function, operand, last in ((of_two, _MATRIX, ()), (of_stacks, _STACK, (_C_INT,))):
-            sizes = _C_INT, _C_INT, _C_INT, _C_INT, _C_INT
-            function.argtypes = (
-                _C_POINTER, *sizes, _C_POINTER, *operand, *operand, _C_POINTER, *operand, *last
-            )  # fmt: skip
-        return {2: of_two, 3: of_stacks}, [ctypes.pointer(number) for number in numbers]
+            self.call("cublasSetMathMode", self.handle, _C_INT(TF32_MATH))
+        self.calls = {}  # how three arrays lie -> the call for such arrays
 
     def multiply(self, a, b, out, add):
         stream = self.xp.cuda.get_current_stream().ptr
         if stream != self.stream:
             self.use(stream)
-        a, a_operation, a_operand = self.operand(a)
-        b, b_operation, b_operand = self.operand(b)
-        out_there, transposed, out_operand = self.operand(out)
-        if out_there is not out or transposed or not a.dtype == b.dtype == out.dtype:
-            raise ValueError(f"cannot write {a.dtype} @ {b.dtype} to {out.dtype}, or not in rows")
-        functions, (zero, one) = self.gemm[out.dtype.name]
-        status = functions[out.ndim](
-            self.handle, b_operation, a_operation, out.shape[-1], out.shape[-2], a.shape[-1],
-            one, *b_operand, *a_operand, one if add else zero, *out_operand, *out.shape[:-2],
-        )  # fmt: skip
+        key = (
+            a.shape,
+            a.strides,
+            a.dtype,
+            b.shape,
+            b.strides,
+            b.dtype,
+            out.strides,
+            out.dtype,
+            add,
+        )
+        call = self.calls.get(key)
+        if call is None:
+            a, b, call = self.prepare(a, b, out, add)
+            if key[1] == a.strides and key[4] == b.strides:
+                self.calls[key] = call
+        status = call(a.data.ptr, b.data.ptr, out.data.ptr)
         if status:
             raise RuntimeError(f"cuBLAS fails with status {status} for {a.shape} @ {b.shape}")
 
@@ -115,8 +110,34 @@ class _Cublas:
         self.call("cublasSetWorkspace_v2", self.handle, address, ctypes.c_size_t(WORKSPACE_BYTES))
         self.stream = stream
 
-    def operand(self, x):
-        """(x or a copy of it in rows, is it in columns?, its address and strides)."""
+    def prepare(self, a, b, out, add):
+        """(a, b, the product of what lies as they do); a and b are copies where they must be.
+
+        The call's constant arguments are made once: to convert them takes longer than the call.
+        """
+        a, a_operation, a_steps = self.layout(a)
+        b, b_operation, b_steps = self.layout(b)
+        itself, in_columns, out_steps = self.layout(out)
+        if itself is not out or in_columns or not a.dtype == b.dtype == out.dtype:
+            raise ValueError(f"cannot write {a.dtype} @ {b.dtype} to {out.dtype}, or not in rows")
+        letter, number = _TYPES[out.dtype.name]
+        name = "gemm_v2" if out.ndim == 2 else "gemmStridedBatched"
+        product, handle = self.library[f"cublas{letter}{name}"], self.handle
+        sizes = out.shape[-1], out.shape[-2], a.shape[-1]
+        head = *map(_C_INT, (b_operation, a_operation, *sizes)), ctypes.pointer(number(1))
+        kept, count = ctypes.pointer(number(add)), [_C_INT(n) for n in out.shape[:-2]]
+
+        def call(a, b, out):  # addresses
+            return product(
+                handle, *head, _C_POINTER(b), *b_steps, _C_POINTER(a), *a_steps, kept,
+                _C_POINTER(out), *out_steps, *count,
+            )  # fmt: skip
+
+        return a, b, call
+
+    def layout(self, x):
+        """(x or a copy of it in rows, does it lie in columns?, its steps from line to line, and
+        from matrix to matrix)."""
         size, strides, (rows, columns) = x.itemsize, x.strides, x.shape[-2:]
         row, column = strides[-2:]  # of an axis of length 1 it may be anything
         if (column == size or columns == 1) and (row >= size * columns or rows == 1):
@@ -124,8 +145,8 @@ class _Cublas:
         elif (row == size or rows == 1) and column >= size * rows:
             in_columns, step = 1, column
         else:
-            return self.operand(self.xp.ascontiguousarray(x))
-        return x, in_columns, (x.data.ptr, step // size, *[s // size for s in strides[:-2]])
+            return self.layout(self.xp.ascontiguousarray(x))
+        return x, in_columns, (_C_INT(step // size), *[_C_LONG(s // size) for s in strides[:-2]])
 
     def call(self, name, *arguments):
         status = self.library[name](*arguments)

@@ -25,13 +25,25 @@ class Kernel:
 
     def __init__(self, name, inputs, outputs, body):
         self.name, self.inputs, self.outputs, self.body = name, inputs, outputs, body
-        self._made = {}  # array module -> its kernel
+        self._made = {}  # type of array -> its kernel
 
     def __call__(self, *arrays, **size):
-        xp = get_array_module(arrays[0])
-        if xp not in self._made:
-            self._made[xp] = xp.ElementwiseKernel(self.inputs, self.outputs, self.body, self.name)
-        return self._made[xp](*arrays, **size)
+        kernel = self._made.get(type(arrays[0])) or self._make(arrays[0])
+        return kernel(*arrays, **size)
+
+    def _make(self, array):
+        make = get_array_module(array).ElementwiseKernel
+        kernel = self._made[type(array)] = make(self.inputs, self.outputs, self.body, self.name)
+        return kernel
+
+
+def in_chunks(chunks, *arrays):
+    """For each range (i, j) of the images: (i, each of the arrays' images i to j).
+
+    A slice takes the host as long as a launch does, so an array that is one chunk is not sliced.
+    """
+    for i, j in chunks:
+        yield i, *(array if j - i >= len(array) else array[i:j] for array in arrays)
 
 
 def constants(sizes):

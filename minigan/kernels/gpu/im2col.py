@@ -16,7 +16,7 @@ from ...arrays import get_array_module
 from ..cpu.workspace import cut
 from ..plain import rows
 from .cublas import matmul
-from .cuda import Kernel, constants
+from .cuda import Kernel, constants, in_chunks
 
 CHUNK_BYTES = 256 * 2**20  # of the matrix of windows
 
@@ -29,8 +29,8 @@ def conv(x, w, geometry):
     if geometry.is_dense or geometry.is_pointwise:
         matmul(x.reshape(-1, len(w)), w, out=rows(y))
         return y
-    for i, j in _chunks(x, geometry):
-        matmul(_windows(xp, x[i:j], geometry), w, out=rows(y[i:j]))
+    for _, x_part, y_part in in_chunks(_chunks(x, geometry), x, y):
+        matmul(_windows(xp, x_part, geometry), w, out=rows(y_part))
     return y
 
 
@@ -42,9 +42,9 @@ def conv_dx(dy, w, geometry):
     if geometry.is_dense or geometry.is_pointwise:
         matmul(rows(dy), w.T, out=dx.reshape(-1, len(w)))
         return dx
-    for i, j in _chunks(dx, geometry):
-        windows, part = matmul(rows(dy[i:j]), w.T), dx[i:j]
-        _pixels_kernel(geometry, channels)(windows, part, size=part.size)
+    for _, dy_part, dx_part in in_chunks(_chunks(dx, geometry), dy, dx):
+        windows = matmul(rows(dy_part), w.T)
+        _pixels_kernel(geometry, channels)(windows, dx_part, size=dx_part.size)
     return dx
 
 
@@ -56,9 +56,31 @@ def conv_dw(x, dy, geometry):
     if geometry.is_dense or geometry.is_pointwise:
         matmul(x.reshape(-1, len(rows(dw))).T, rows(dy), out=rows(dw))
         return dw
-    for i, j in _chunks(x, geometry):
-        matmul(_windows(xp, x[i:j], geometry).T, rows(dy[i:j]), out=rows(dw), add=i > 0)
+    for i, x_part, dy_part in in_chunks(_chunks(x, geometry), x, dy):
+        matmul(_windows(xp, x_part, geometry).T, rows(dy_part), out=rows(dw), add=i > 0)
     return dw
+
+
+def conv_y_dw(x, dy, w, geometry):
+    """(conv, conv_dw) of x (N, H, W, C), dy (N, oh, ow, K), w (kh, kw, C, K).
+
+    The windows are made once.
+    """
+    if geometry.is_dense or geometry.is_pointwise:
+        return conv(x, w, geometry), conv_dw(x, dy, geometry)
+    xp = get_array_module(x)
+    x = xp.ascontiguousarray(x)
+    y, dw = xp.empty((len(x), *geometry.output, w.shape[3]), x.dtype), xp.empty(w.shape, x.dtype)
+    for i, x_part, dy_part, y_part in in_chunks(_chunks(x, geometry), x, dy, y):
+        windows = _windows(xp, x_part, geometry)
+        matmul(windows, rows(w), out=rows(y_part))
+        matmul(windows.T, rows(dy_part), out=rows(dw), add=i > 0)
+    return y, dw
+
+
+def conv_dx_dw(x, dy, w, geometry):
+    """(conv_dx, conv_dw) of x (N, H, W, C), dy (N, oh, ow, K), w (kh, kw, C, K)."""
+    return conv_dx(dy, w, geometry), conv_dw(x, dy, geometry)
 
 
 def _chunks(x, geometry):
@@ -81,8 +103,9 @@ def _windows(xp, x, geometry):
 
 def _constants(geometry, channels):
     """The sizes of a convolution as C constants; the names are those of conv's formula."""
-    sizes = dict(zip(("H", "W", "OH", "OW", "KH", "KW", "SH", "SW"), (
-        *geometry.size, *geometry.output, *geometry.kernel, *geometry.stride)))  # fmt: skip
+    names = "H", "W", "OH", "OW", "KH", "KW", "SH", "SW"
+    values = *geometry.size, *geometry.output, *geometry.kernel, *geometry.stride
+    sizes = dict(zip(names, values, strict=True))
     (top, _), (left, _) = geometry.padding
     sizes |= dict(C=channels, TOP=top, LEFT=left)
     return constants(sizes)

@@ -22,7 +22,7 @@ from functools import cache
 from ...arrays import get_array_module
 from ..cpu.workspace import cut
 from .cublas import matmul
-from .cuda import Kernel, constants
+from .cuda import Kernel, constants, in_chunks
 
 CHUNK_BYTES = 256 * 2**20  # of V and M
 
@@ -34,39 +34,55 @@ def applies(geometry):
 
 def conv(x, w, geometry):
     """x (N, H, W, C), w (4, 4, C, K) -> y (N, oh, ow, K)."""
-    xp = get_array_module(x)
-    plan = _Plan(xp, geometry, *w.shape[2:], x.dtype)
-    y = xp.empty((len(x), *geometry.output, w.shape[3]), x.dtype)
-    u = plan.filters(w)
-    for i, j in plan.chunks(len(x)):
-        plan.outputs(matmul(plan.data(x[i:j]), u), y[i:j])
+    plan = _plan(get_array_module(x), geometry, *w.shape[2:], x.dtype)
+    y, u = plan.empty_y(len(x)), plan.filters(w)
+    for _, x_part, y_part in in_chunks(plan.chunks(len(x)), x, y):
+        plan.outputs(matmul(plan.data(x_part), u), y_part)
     return y
 
 
 def conv_dx(dy, w, geometry):
     """dy (N, oh, ow, K), w (4, 4, C, K) -> dx (N, H, W, C)."""
-    xp = get_array_module(dy)
-    plan = _Plan(xp, geometry, *w.shape[2:], dy.dtype)
-    dx = xp.empty((len(dy), *geometry.size, w.shape[2]), dy.dtype)
-    u = plan.filters(w).swapaxes(1, 2)
-    for i, j in plan.chunks(len(dy)):
-        plan.data_adjoint(matmul(plan.outputs_adjoint(dy[i:j]), u), dx[i:j])
+    plan = _plan(get_array_module(dy), geometry, *w.shape[2:], dy.dtype)
+    dx, u = plan.empty_x(len(dy)), plan.filters(w).swapaxes(1, 2)
+    for _, dy_part, dx_part in in_chunks(plan.chunks(len(dy)), dy, dx):
+        plan.data_adjoint(matmul(plan.outputs_adjoint(dy_part), u), dx_part)
     return dx
 
 
 def conv_dw(x, dy, geometry):
     """x (N, H, W, C), dy (N, oh, ow, K) -> dw (4, 4, C, K)."""
-    xp = get_array_module(x)
-    plan = _Plan(xp, geometry, x.shape[3], dy.shape[3], x.dtype)
+    plan = _plan(get_array_module(x), geometry, x.shape[3], dy.shape[3], x.dtype)
     u = plan.empty_u()
-    for i, j in plan.chunks(len(x)):
-        v, m = plan.data(x[i:j]), plan.outputs_adjoint(dy[i:j])
-        matmul(v.swapaxes(1, 2), m, out=u, add=i > 0)
+    for i, x_part, dy_part in in_chunks(plan.chunks(len(x)), x, dy):
+        matmul(plan.data(x_part).swapaxes(1, 2), plan.outputs_adjoint(dy_part), u, add=i > 0)
     return plan.filters_adjoint(u)
 
 
+def conv_y_dw(x, dy, w, geometry):
+    """(conv, conv_dw) of x (N, H, W, C), dy (N, oh, ow, K), w (4, 4, C, K): V is made once."""
+    plan = _plan(get_array_module(x), geometry, *w.shape[2:], x.dtype)
+    y, u, du = plan.empty_y(len(x)), plan.filters(w), plan.empty_u()
+    for i, x_part, dy_part, y_part in in_chunks(plan.chunks(len(x)), x, dy, y):
+        v = plan.data(x_part)
+        plan.outputs(matmul(v, u), y_part)
+        matmul(v.swapaxes(1, 2), plan.outputs_adjoint(dy_part), du, add=i > 0)
+    return y, plan.filters_adjoint(du)
+
+
+def conv_dx_dw(x, dy, w, geometry):
+    """(conv_dx, conv_dw) of x (N, H, W, C), dy (N, oh, ow, K), w (4, 4, C, K): M is made once."""
+    plan = _plan(get_array_module(x), geometry, *w.shape[2:], x.dtype)
+    dx, u, du = plan.empty_x(len(x)), plan.filters(w).swapaxes(1, 2), plan.empty_u()
+    for i, x_part, dy_part, dx_part in in_chunks(plan.chunks(len(x)), x, dy, dx):
+        m = plan.outputs_adjoint(dy_part)
+        plan.data_adjoint(matmul(m, u), dx_part)
+        matmul(plan.data(x_part).swapaxes(1, 2), m, du, add=i > 0)
+    return dx, plan.filters_adjoint(du)
+
+
 class _Plan:
-    """The sizes of one call and its transforms: T x S tiles an image."""
+    """The sizes of a convolution, its arrays and its transforms: T x S tiles an image."""
 
     def __init__(self, xp, geometry, channels, filters, dtype):
         self.xp, self.geometry, self.dtype = xp, geometry, dtype
@@ -78,6 +94,12 @@ class _Plan:
         """Ranges of the images whose V and M fit in a chunk; of no images one, as in im2col.py."""
         numbers = 9 * self.tiles[0] * self.tiles[1] * (4 * self.channels + self.filters_count)
         return cut(max(1, count), CHUNK_BYTES, numbers * self.dtype.itemsize)
+
+    def empty_x(self, count):
+        return self.xp.empty((count, *self.geometry.size, self.channels), self.dtype)
+
+    def empty_y(self, count):
+        return self.xp.empty((count, *self.geometry.output, self.filters_count), self.dtype)
 
     def empty_u(self):
         return self.xp.empty((9, 4 * self.channels, self.filters_count), self.dtype)
@@ -117,6 +139,9 @@ class _Plan:
         return self.xp.empty((9, count * self.tiles[0] * self.tiles[1], depth), self.dtype)
 
 
+_plan = cache(_Plan)
+
+
 @cache
 def _kernels(geometry, channels, filters):
     """name -> Kernel; the sizes are constants of the C code, as in im2col.py."""
@@ -135,7 +160,10 @@ def _kernels(geometry, channels, filters):
 # matrices; (a, b) is number a * 3 + b.
 BODIES = {
     # i counts tiles (n, TH, TW) and the pixels (p, q) and channels of a cell.
-    "data": ("raw T x, int32 each", "v", """
+    "data": (
+        "raw T x, int32 each",
+        "v",
+        """
         int at = i;
         const int c = at % C;  at /= C;
         const int q = at % 2;  at /= 2;
@@ -160,10 +188,14 @@ BODIES = {
             v[first + each] = e[a][1];
             v[first + 2 * (ptrdiff_t)each] = e[a][2] - e[a][1];
         }
-    """),
+    """,
+    ),
     # i counts dx (n, H, W, C).  A cell is the first of its tile and the third of the one before,
     # or the second of its tile, where it is in all three products.
-    "data_adjoint": ("raw T v, int32 each", "dx", """
+    "data_adjoint": (
+        "raw T v, int32 each",
+        "dx",
+        """
         int at = i;
         const int c = at % C;        at /= C;
         const int w = at % W + LEFT; at /= W;
@@ -183,9 +215,13 @@ BODIES = {
             }
         }
         dx[i] = sum;
-    """),
+    """,
+    ),
     # i counts the pixels (p, q) of a cell of taps, C and K.
-    "filters": ("raw T w, int32 each", "u", """
+    "filters": (
+        "raw T w, int32 each",
+        "u",
+        """
         const int ck = i % (C * K), q = i / (C * K) % 2, p = i / (C * K) / 2;
         T g[2][2], e[3][2];
         for (int r = 0; r < 2; ++r)
@@ -201,9 +237,13 @@ BODIES = {
             u[first + each] = e[a][0] + e[a][1];
             u[first + 2 * (ptrdiff_t)each] = e[a][1];
         }
-    """),
+    """,
+    ),
     # i counts dw (4, 4, C, K).
-    "filters_adjoint": ("raw T u", "dw", """
+    "filters_adjoint": (
+        "raw T u",
+        "dw",
+        """
         const int ck = i % (C * K), kj = i / (C * K) % 4, ki = i / (C * K) / 4;
         const int pixel = (ki % 2 * 2 + kj % 2) * C * K + ck;
         T sum = 0;
@@ -211,9 +251,13 @@ BODIES = {
             for (int b = kj / 2; b < kj / 2 + 2; ++b)
                 sum += u[(ptrdiff_t)(a * 3 + b) * 4 * C * K + pixel];
         dw[i] = sum;
-    """),
+    """,
+    ),
     # i counts tiles and K; a tile is 2x2 outputs, of which the last ones may not be wanted.
-    "outputs": ("raw T m, int32 each", "y", """
+    "outputs": (
+        "raw T m, int32 each",
+        "y",
+        """
         int at = i;
         const int k = at % K;  at /= K;
         const int s = at % TW; at /= TW;
@@ -225,8 +269,12 @@ BODIES = {
                     for (int b = j; b < j + 2; ++b) sum += m[(ptrdiff_t)(a * 3 + b) * each + i];
                 y[((n * OH + 2 * t + r) * OW + 2 * s + j) * K + k] = sum;
             }
-    """),
-    "outputs_adjoint": ("raw T dy, int32 each", "m", """
+    """,
+    ),
+    "outputs_adjoint": (
+        "raw T dy, int32 each",
+        "m",
+        """
         int at = i;
         const int k = at % K;  at /= K;
         const int s = at % TW; at /= TW;
@@ -248,5 +296,6 @@ BODIES = {
             m[first + each] = e[a][0] + e[a][1];
             m[first + 2 * (ptrdiff_t)each] = e[a][1];
         }
-    """),
+    """,
+    ),
 }

@@ -105,7 +105,8 @@ def dropout_backward(dy, mask, keep):
 # neighbours reading neighbouring features; CuPy then adds up the runs.  Sums are in float64, so
 # those of squares keep their digits, and each depends on the sizes alone: results repeat.
 
-MOST_RUNS = 512
+MOST_RUNS = 2048
+LEAST_ROWS = 16  # of a run: the sums are twice as wide as x and must not take as long as it
 THREADS = 2**18  # about what it takes to keep the largest GPUs reading
 
 _RUN = """
@@ -239,7 +240,7 @@ def _summed(kernel, count, x, *more):
     """
     xp = get_array_module(x)
     rows, features = x.shape
-    runs = max(1, min(rows, MOST_RUNS, math.ceil(THREADS / features)))
+    runs = max(1, min(rows // LEAST_ROWS, MOST_RUNS, math.ceil(THREADS / features)))
     sums = xp.empty((runs, count, features), "float64")
     arrays = (xp.ascontiguousarray(array) for array in (x, *more))
     kernel(*arrays, rows, features, runs, sums, size=runs * features)
