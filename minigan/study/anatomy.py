@@ -38,7 +38,7 @@ def anatomy(options):
     else:
         steps = STEPS if options.steps is None else options.steps
         subject = first(steps, seed=options.seed, words=options.data or "digits")
-    print(f"{subject.name}: {subject.facts}; this may take a minute", flush=True)
+    print(f"{subject.name}: {subject.facts}; large networks take minutes", flush=True)
     with np.errstate(all="ignore"):  # what is not finite has no number on the page
         page = render(dissect(subject))
     try:

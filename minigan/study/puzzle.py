@@ -114,14 +114,14 @@ def drawing(pictures):
 
 
 def _rows(failed):
-    """Yields lines of gradcheck's table: of single layers and losses, if it can be."""
+    """Yields lines of gradcheck's table, of its notes only those of exceptions: they tell much."""
     checks = [check for check in failed if isinstance(check, Check)]
-    single = [check for check in checks if not check.title.startswith("Sequential")] or checks
     if checks:
-        table = Table(single)
-        yield from table.head.splitlines()
-        for check in single[:MOST]:
-            yield table.row(check).splitlines()[0]  # without the notes, which say too much
+        table = Table(checks[:MOST])
+        yield table.head
+        for check in checks[:MOST]:
+            row = table.row(check)
+            yield row.partition("\n")[0] if check.errors else row
         if len(checks) > MOST:
             yield f"... {len(checks)} rows in all"
 
