@@ -38,8 +38,10 @@ def check(folder):
     sheets = sorted((folder / "samples").glob("epoch_*.png"))
     assert len(sheets) == 1 + history["epoch"][-1], "pictures are missing"
     first, last = pixels(sheets[0]), pixels(sheets[-1])
-    print(f"pictures: {len(sheets)} sheets, contrast {last.std():.0f}, "
-          f"mean change since the first {np.abs(last - first).mean():.0f}")
+    print(
+        f"pictures: {len(sheets)} sheets, contrast {last.std():.0f}, "
+        f"mean change since the first {np.abs(last - first).mean():.0f}"
+    )
     assert last.std() > 20, "the pictures are flat"
     assert np.abs(last - first).mean() > 10, "the pictures have not changed"
 

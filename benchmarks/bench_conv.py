@@ -21,10 +21,9 @@ from statistics import median
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from steps_minigan import build  # noqa: E402  (first: it imports minigan before NumPy)
-
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
+from steps_minigan import build  # noqa: E402  (first: it imports minigan before NumPy)
 from torch.nn.functional import conv2d, pad  # noqa: E402
 from torch.nn.grad import conv2d_input, conv2d_weight  # noqa: E402
 
@@ -131,8 +130,18 @@ def main():
                 geometry, inputs, outputs, options.batch, options.rounds
             ):
                 ratio = median(their / own for own, their in zip(ours, theirs))
-                print(form.format(",".join(names), layer, part, f"{median(ours) * 1e3:.2f}",
-                                  f"{median(theirs) * 1e3:.2f}", f"{ratio:.2f}", best), flush=True)
+                print(
+                    form.format(
+                        ",".join(names),
+                        layer,
+                        part,
+                        f"{median(ours) * 1e3:.2f}",
+                        f"{median(theirs) * 1e3:.2f}",
+                        f"{ratio:.2f}",
+                        best,
+                    ),
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

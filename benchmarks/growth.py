@@ -104,11 +104,19 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     settings = [(batch, M5_SIZE, options.width) for batch in options.batches]
-    report(f"M5, {M5_SIZE}x{M5_SIZE} pixels", "images", options.batches,
-           measure(settings, options.rounds))
+    report(
+        f"M5, {M5_SIZE}x{M5_SIZE} pixels",
+        "images",
+        options.batches,
+        measure(settings, options.rounds),
+    )
     settings = [(options.batch, size, options.width) for size in options.sizes]
-    report(f"batch {options.batch}, {' '.join(f'{size}x{size}' for size in options.sizes)}",
-           "pixels", [size * size for size in options.sizes], measure(settings, options.rounds))
+    report(
+        f"batch {options.batch}, {' '.join(f'{size}x{size}' for size in options.sizes)}",
+        "pixels",
+        [size * size for size in options.sizes],
+        measure(settings, options.rounds),
+    )
 
 
 if __name__ == "__main__":

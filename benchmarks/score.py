@@ -30,8 +30,16 @@ BATCH, EPOCHS = 100, 6
 
 def classifier(images, labels, seed):
     """Train on images (N, 28, 28, 1) in [-1, 1] and labels (N,).  Returns a Sequential."""
-    layers = [mg.Flatten(), mg.Dense(784, 256), mg.LeakyReLU(0.1), mg.Dropout(0.3),
-              mg.Dense(256, 128), mg.LeakyReLU(0.1), mg.Dropout(0.3), mg.Dense(128, 10)]
+    layers = [
+        mg.Flatten(),
+        mg.Dense(784, 256),
+        mg.LeakyReLU(0.1),
+        mg.Dropout(0.3),
+        mg.Dense(256, 128),
+        mg.LeakyReLU(0.1),
+        mg.Dropout(0.3),
+        mg.Dense(128, 10),
+    ]
     net = mg.Sequential(layers, name="classifier", seed=seed)
     adam = mg.Adam(net, 1e-3)
     step = 0

@@ -19,12 +19,26 @@ import numpy as np  # isort: skip
 training.keep_freed_memory()  # as every run does
 
 OPTIONS = types.SimpleNamespace(
-    seed=0, dtype="float32", width=1.0, original=False, upsample=False, dropout=0.3, flip=0.0,
-    gp_weight=10.0, r1=None, clip=None,
+    seed=0,
+    dtype="float32",
+    width=1.0,
+    original=False,
+    upsample=False,
+    dropout=0.3,
+    flip=0.0,
+    gp_weight=10.0,
+    r1=None,
+    clip=None,
 )
 SCRIPTS = {
-    "m1": "mnist_gan", "m2": "mnist_dcgan", "m3": "cifar_dcgan", "m4": "mnist_conv_gan",
-    "m5": "dcgan", "m6": "anime_dcgan", "m7": "wgan_gp", "m8": "cgan",
+    "m1": "mnist_gan",
+    "m2": "mnist_dcgan",
+    "m3": "cifar_dcgan",
+    "m4": "mnist_conv_gan",
+    "m5": "dcgan",
+    "m6": "anime_dcgan",
+    "m7": "wgan_gp",
+    "m8": "cgan",
 }
 CRITIC_STEPS = 3  # of M7 and M8: updates of the critic for each of G
 

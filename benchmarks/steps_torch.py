@@ -14,8 +14,14 @@ def m1(batch, one_pass):
     """M1.  one_pass: real and generated images through D as one batch, or as two."""
     torch.manual_seed(0)
     G = nn.Sequential(
-        nn.Linear(100, 256), nn.ReLU(), nn.Linear(256, 512), nn.ReLU(),
-        nn.Linear(512, 1024), nn.ReLU(), nn.Linear(1024, 784), nn.Tanh(),
+        nn.Linear(100, 256),
+        nn.ReLU(),
+        nn.Linear(256, 512),
+        nn.ReLU(),
+        nn.Linear(512, 1024),
+        nn.ReLU(),
+        nn.Linear(1024, 784),
+        nn.Tanh(),
     )
     hidden = [
         layer
@@ -67,16 +73,26 @@ def _small_dcgan(batch, channels_last, colours, second):
 
     torch.manual_seed(0)
     G = nn.Sequential(
-        nn.Linear(100, 8192), nn.Unflatten(1, (512, 4, 4)), *activation(512),
-        second, *activation(256),
-        enlarge(256, 128), *activation(128),
-        enlarge(128, colours), nn.Tanh(),
+        nn.Linear(100, 8192),
+        nn.Unflatten(1, (512, 4, 4)),
+        *activation(512),
+        second,
+        *activation(256),
+        enlarge(256, 128),
+        *activation(128),
+        enlarge(128, colours),
+        nn.Tanh(),
     )
     D = nn.Sequential(
-        nn.Conv2d(colours, 128, 3, 2, 1), nn.LeakyReLU(0.01), nn.Dropout(0.2),
-        nn.Conv2d(128, 256, 3, 2, 1), *activation(256),
-        nn.Conv2d(256, 512, 3, 2, 1), *activation(512),
-        nn.Flatten(), nn.Linear(8192, 1),
+        nn.Conv2d(colours, 128, 3, 2, 1),
+        nn.LeakyReLU(0.01),
+        nn.Dropout(0.2),
+        nn.Conv2d(128, 256, 3, 2, 1),
+        *activation(256),
+        nn.Conv2d(256, 512, 3, 2, 1),
+        *activation(512),
+        nn.Flatten(),
+        nn.Linear(8192, 1),
     )
 
     def noise():
@@ -89,16 +105,31 @@ def _small_dcgan(batch, channels_last, colours, second):
 def m4(batch, channels_last):
     torch.manual_seed(0)
     G = nn.Sequential(
-        nn.Linear(100, 39200), nn.BatchNorm1d(39200, 1e-3, 0.01), nn.ReLU(),
-        nn.Unflatten(1, (200, 14, 14)), nn.Upsample(scale_factor=2),
-        nn.Conv2d(200, 100, 3, padding=1), nn.BatchNorm2d(100, 1e-3, 0.01), nn.ReLU(),
-        nn.Conv2d(100, 50, 3, padding=1), nn.BatchNorm2d(50, 1e-3, 0.01), nn.ReLU(),
-        nn.Conv2d(50, 1, 1), nn.Sigmoid(),
+        nn.Linear(100, 39200),
+        nn.BatchNorm1d(39200, 1e-3, 0.01),
+        nn.ReLU(),
+        nn.Unflatten(1, (200, 14, 14)),
+        nn.Upsample(scale_factor=2),
+        nn.Conv2d(200, 100, 3, padding=1),
+        nn.BatchNorm2d(100, 1e-3, 0.01),
+        nn.ReLU(),
+        nn.Conv2d(100, 50, 3, padding=1),
+        nn.BatchNorm2d(50, 1e-3, 0.01),
+        nn.ReLU(),
+        nn.Conv2d(50, 1, 1),
+        nn.Sigmoid(),
     )
     D = nn.Sequential(
-        nn.Conv2d(1, 256, 5, 2, 2), nn.ReLU(), nn.Dropout(0.25),
-        nn.Conv2d(256, 512, 5, 2, 2), nn.ReLU(), nn.Dropout(0.25),
-        nn.Flatten(), nn.Linear(25088, 256), nn.LeakyReLU(0.2), nn.Dropout(0.25),
+        nn.Conv2d(1, 256, 5, 2, 2),
+        nn.ReLU(),
+        nn.Dropout(0.25),
+        nn.Conv2d(256, 512, 5, 2, 2),
+        nn.ReLU(),
+        nn.Dropout(0.25),
+        nn.Flatten(),
+        nn.Linear(25088, 256),
+        nn.LeakyReLU(0.2),
+        nn.Dropout(0.25),
         nn.Linear(256, 2),
     )
     real = _prepared(G, D, batch, channels_last)
@@ -136,14 +167,23 @@ def m5(batch, channels_last):
         return conv, nn.BatchNorm2d(outputs, 1e-3, 0.1), nn.LeakyReLU(0.2), nn.Dropout(0.3)
 
     G = nn.Sequential(
-        nn.Unflatten(1, (100, 1, 1)), *enlarge(100, 512),
-        *enlarge(512, 256, 2, 1), *enlarge(256, 128, 2, 1), *enlarge(128, 64, 2, 1),
-        nn.ConvTranspose2d(64, 1, 4, 2, 1, bias=False), nn.Tanh(),
+        nn.Unflatten(1, (100, 1, 1)),
+        *enlarge(100, 512),
+        *enlarge(512, 256, 2, 1),
+        *enlarge(256, 128, 2, 1),
+        *enlarge(128, 64, 2, 1),
+        nn.ConvTranspose2d(64, 1, 4, 2, 1, bias=False),
+        nn.Tanh(),
     )
     D = nn.Sequential(
-        nn.Conv2d(1, 64, 4, 2, 1, bias=False), nn.LeakyReLU(0.2), nn.Dropout(0.3),
-        *halve(64, 128), *halve(128, 256), *halve(256, 512),
-        nn.Conv2d(512, 1, 4, bias=False), nn.Flatten(),
+        nn.Conv2d(1, 64, 4, 2, 1, bias=False),
+        nn.LeakyReLU(0.2),
+        nn.Dropout(0.3),
+        *halve(64, 128),
+        *halve(128, 256),
+        *halve(256, 512),
+        nn.Conv2d(512, 1, 4, bias=False),
+        nn.Flatten(),
     )
 
     def labels():
@@ -164,18 +204,30 @@ def m6(batch, channels_last):
         return conv, nn.BatchNorm2d(outputs), nn.LeakyReLU(0.2)
 
     G = nn.Sequential(
-        nn.Unflatten(1, (100, 1, 1)), *enlarge(100, 1024),
-        *enlarge(1024, 512, 2, 1), *enlarge(512, 256, 2, 1), *enlarge(256, 128, 2, 1),
-        nn.ConvTranspose2d(128, 3, 5, 3, 1, bias=False), nn.Tanh(),
+        nn.Unflatten(1, (100, 1, 1)),
+        *enlarge(100, 1024),
+        *enlarge(1024, 512, 2, 1),
+        *enlarge(512, 256, 2, 1),
+        *enlarge(256, 128, 2, 1),
+        nn.ConvTranspose2d(128, 3, 5, 3, 1, bias=False),
+        nn.Tanh(),
     )
     D = nn.Sequential(
         *reduce(3, 64, 5, 3, 1),
-        *reduce(64, 128, 4, 2, 1), *reduce(128, 256, 4, 2, 1), *reduce(256, 512, 4, 2, 1),
-        nn.Conv2d(512, 1, 4, bias=False), nn.Flatten(),
+        *reduce(64, 128, 4, 2, 1),
+        *reduce(128, 256, 4, 2, 1),
+        *reduce(256, 512, 4, 2, 1),
+        nn.Conv2d(512, 1, 4, bias=False),
+        nn.Flatten(),
     )
     ones, zeros = torch.ones(batch, 1), torch.zeros(batch, 1)
     return _two_pass_step(
-        G, D, batch, lambda: torch.randn(batch, 100), lambda: (ones, zeros, ones), channels_last,
+        G,
+        D,
+        batch,
+        lambda: torch.randn(batch, 100),
+        lambda: (ones, zeros, ones),
+        channels_last,
         same_fakes=True,
     )
 
@@ -208,15 +260,23 @@ def _wasserstein_networks(inputs, g_channels, planes, c_channels):
 
     g1, g2, g3, g4 = g_channels
     G = nn.Sequential(
-        nn.Unflatten(1, (inputs, 1, 1)), *enlarge(inputs, g1),
-        *enlarge(g1, g2, 2, 1), *enlarge(g2, g3, 2, 1), *enlarge(g3, g4, 2, 1),
-        nn.ConvTranspose2d(g4, 3, 4, 2, 1), nn.Tanh(),
+        nn.Unflatten(1, (inputs, 1, 1)),
+        *enlarge(inputs, g1),
+        *enlarge(g1, g2, 2, 1),
+        *enlarge(g2, g3, 2, 1),
+        *enlarge(g3, g4, 2, 1),
+        nn.ConvTranspose2d(g4, 3, 4, 2, 1),
+        nn.Tanh(),
     )
     c1, c2, c3, c4 = c_channels
     C = nn.Sequential(
-        nn.Conv2d(planes, c1, 4, 2, 1), nn.LeakyReLU(0.2),
-        *halve(c1, c2, 0.3), *halve(c2, c3, 0.2), *halve(c3, c4, 0.2),
-        nn.Conv2d(c4, 1, 4), nn.Flatten(),
+        nn.Conv2d(planes, c1, 4, 2, 1),
+        nn.LeakyReLU(0.2),
+        *halve(c1, c2, 0.3),
+        *halve(c2, c3, 0.2),
+        *halve(c3, c4, 0.2),
+        nn.Conv2d(c4, 1, 4),
+        nn.Flatten(),
     )
     return G, C
 

@@ -113,9 +113,7 @@ def generator_step(G, C, opt_g, code, z):
 
 def load(options):
     """The pictures, with the attribute as their label."""
-    dataset = data.load(
-        options.data, auto="digits", size=64, channels=COLOURS, limit=options.limit
-    )
+    dataset = data.load(options.data, auto="digits", size=64, channels=COLOURS, limit=options.limit)
     table = options.attributes
     if table is None and dataset.files is not None:
         table = data.attributes.find(options.data)
@@ -124,15 +122,26 @@ def load(options):
 
 def main(argv=None):
     parser = training.parser(__doc__, name="cgan", epochs=20, batch_size=128)
-    parser.add_argument("--attribute", metavar="NAME",
-                        help="what tells the two kinds of pictures apart (default: the only one)")
-    parser.add_argument("--attributes", metavar="FILE.csv",
-                        help="a table in CelebA's form (default: the one in or beside --data)")
+    parser.add_argument(
+        "--attribute",
+        metavar="NAME",
+        help="what tells the two kinds of pictures apart (default: the only one)",
+    )
+    parser.add_argument(
+        "--attributes",
+        metavar="FILE.csv",
+        help="a table in CelebA's form (default: the one in or beside --data)",
+    )
     parser.add_argument("--lr", type=training.number(0, 1), default=5e-5, help="learning rate")
-    parser.add_argument("--critic-steps", type=training.integer(1, 100), default=3,
-                        help="updates of the critic for each of G, on the same real images")
-    parser.add_argument("--gp-weight", type=training.number(0, 1e6), default=10.0,
-                        help="of the gradient penalty")
+    parser.add_argument(
+        "--critic-steps",
+        type=training.integer(1, 100),
+        default=3,
+        help="updates of the critic for each of G, on the same real images",
+    )
+    parser.add_argument(
+        "--gp-weight", type=training.number(0, 1e6), default=10.0, help="of the gradient penalty"
+    )
     options = training.parse(parser, argv)
     G, C = generator(options), critic(options)
     if options.summary:

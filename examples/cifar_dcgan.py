@@ -115,10 +115,16 @@ def main(argv=None):
     parser = training.parser(__doc__, name="cifar_dcgan", epochs=50, batch_size=64)
     parser.add_argument("--lr", type=training.number(0, 1), default=1e-3, help="learning rate")
     parser.add_argument("--b1", type=training.fraction, default=0.4, help="Adam's beta 1")
-    parser.add_argument("--classes", nargs="+", default=["horse"], metavar="CLASS",
-                        help="of CIFAR-10, by name or number")
-    parser.add_argument("--original", action="store_true",
-                        help="G before D on the same z, and samples with dropout")
+    parser.add_argument(
+        "--classes",
+        nargs="+",
+        default=["horse"],
+        metavar="CLASS",
+        help="of CIFAR-10, by name or number",
+    )
+    parser.add_argument(
+        "--original", action="store_true", help="G before D on the same z, and samples with dropout"
+    )
     options = training.parse(parser, argv)
     G, D = generator(options), discriminator(options)
     if options.summary:

@@ -162,17 +162,28 @@ def main(argv=None):
     parser.add_argument("--lr-g", type=training.number(0, 1), default=2e-4, help="of G")
     parser.add_argument("--lr-d", type=training.number(0, 1), default=2e-4, help="of D")
     parser.add_argument("--b1", type=training.fraction, default=0.5, help="Adam's beta 1")
-    parser.add_argument("--fit", choices=("crop", "squash"), default="crop",
-                        help="how pictures become square")
+    parser.add_argument(
+        "--fit", choices=("crop", "squash"), default="crop", help="how pictures become square"
+    )
     parser.add_argument("--dropout", type=training.fraction, default=0.3, help="rate in D")
-    parser.add_argument("--flip", type=training.fraction, default=0.0,
-                        help="share of D's labels that are swapped")
-    parser.add_argument("--upsample", action="store_true",
-                        help="G enlarges by repeating pixels, without transposed convolutions")
-    parser.add_argument("--simultaneous", action="store_true",
-                        help="G learns from D as it was before this step's update")
-    parser.add_argument("--original", action="store_true",
-                        help="labels in [1, 1.1] and [-0.1, 0], and simultaneous steps")
+    parser.add_argument(
+        "--flip", type=training.fraction, default=0.0, help="share of D's labels that are swapped"
+    )
+    parser.add_argument(
+        "--upsample",
+        action="store_true",
+        help="G enlarges by repeating pixels, without transposed convolutions",
+    )
+    parser.add_argument(
+        "--simultaneous",
+        action="store_true",
+        help="G learns from D as it was before this step's update",
+    )
+    parser.add_argument(
+        "--original",
+        action="store_true",
+        help="labels in [1, 1.1] and [-0.1, 0], and simultaneous steps",
+    )
     options = training.parse(parser, argv)
     G, D = generator(options), discriminator(options)
     if options.summary:

@@ -141,9 +141,7 @@ def train_step(G, D, opt_g, opt_d, real, z_d, z_g):
     opt_g.step()
 
     verdict = sigmoid(logits[:, 1] - logits[:, 0])  # the softmax of two classes
-    return dict(
-        d_loss=d_loss, g_loss=g_loss, d_real=verdict[:n].mean(), d_fake=verdict[n:].mean()
-    )
+    return dict(d_loss=d_loss, g_loss=g_loss, d_real=verdict[:n].mean(), d_fake=verdict[n:].mean())
 
 
 def main(argv=None):
@@ -151,10 +149,17 @@ def main(argv=None):
     parser.add_argument("--lr-g", type=training.number(0, 1), default=1e-4, help="of G")
     parser.add_argument("--lr-d", type=training.number(0, 1), default=1e-5, help="of D")
     parser.add_argument("--b1", type=training.fraction, default=0.9, help="Adam's beta 1")
-    parser.add_argument("--pretrain", type=training.integer(0), default=10_000,
-                        help="real images that D sees by itself first, and as many of G's")
-    parser.add_argument("--original", action="store_true",
-                        help="BatchNorm over the columns of the image, as the textbook had it")
+    parser.add_argument(
+        "--pretrain",
+        type=training.integer(0),
+        default=10_000,
+        help="real images that D sees by itself first, and as many of G's",
+    )
+    parser.add_argument(
+        "--original",
+        action="store_true",
+        help="BatchNorm over the columns of the image, as the textbook had it",
+    )
     options = training.parse(parser, argv)
     G, D = generator(options), discriminator(options)
     if options.summary:
@@ -173,9 +178,7 @@ def main(argv=None):
     # Before the run: its first checkpoint, from which it can be resumed, has it done.
     if options.pretrain and not options.resume:
         real = run.real_images(slice(options.pretrain))
-        z = LATENT.draw(
-            len(real), **run.address("pre-training"), dtype=options.dtype, xp=run.xp
-        )
+        z = LATENT.draw(len(real), **run.address("pre-training"), dtype=options.dtype, xp=run.xp)
         right, loss = pretrain(G, D, opt_d, real, z, options.seed)
         print(f"D alone: {right} of {2 * len(real)} right, mean loss {loss:.3f}")
     for real in run:

@@ -117,8 +117,11 @@ def main(argv=None):
     parser = training.parser(__doc__, name="mnist_dcgan", steps=900, batch_size=32, average=None)
     parser.add_argument("--lr", type=training.number(0, 1), default=1e-3, help="learning rate")
     parser.add_argument("--b1", type=training.fraction, default=0.4, help="Adam's beta 1")
-    parser.add_argument("--original", action="store_true",
-                        help="G before D on the same z, and samples with dropout, no average")
+    parser.add_argument(
+        "--original",
+        action="store_true",
+        help="G before D on the same z, and samples with dropout, no average",
+    )
     options = training.parse(parser, argv)
     if options.average is None:
         options.average = 0.0 if options.original else 0.995

@@ -93,12 +93,19 @@ def train_step(G, D, opt_g, opt_d, real, z_d, z_g):
 
 def main(argv=None):
     parser = training.parser(__doc__, name="mnist_gan", epochs=10, batch_size=100, average=None)
-    parser.add_argument("--lr", type=training.number(0, 1),
-                        help="learning rate (default: 1e-3; 2e-4 with --original)")
-    parser.add_argument("--b1", type=training.fraction,
-                        help="Adam's beta 1 (default: 0.5; 0.9 with --original)")
-    parser.add_argument("--original", action="store_true",
-                        help="the tutorial's activations, dropout, weights and Adam, no average")
+    parser.add_argument(
+        "--lr",
+        type=training.number(0, 1),
+        help="learning rate (default: 1e-3; 2e-4 with --original)",
+    )
+    parser.add_argument(
+        "--b1", type=training.fraction, help="Adam's beta 1 (default: 0.5; 0.9 with --original)"
+    )
+    parser.add_argument(
+        "--original",
+        action="store_true",
+        help="the tutorial's activations, dropout, weights and Adam, no average",
+    )
     options = training.parse(parser, argv)
     lr, b1, average = (2e-4, 0.9, 0.0) if options.original else (1e-3, 0.5, 0.995)
     options.lr = lr if options.lr is None else options.lr

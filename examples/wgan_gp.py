@@ -128,17 +128,31 @@ def optimizer(network, options):
 def main(argv=None):
     # The original took 512 images a step; 64 learn as well and fit any machine.
     parser = training.parser(__doc__, name="wgan_gp", epochs=25, batch_size=64)
-    parser.add_argument("--lr", type=training.number(0, 1),
-                        help="learning rate (default: 2e-4, with --clip 5e-5)")
-    parser.add_argument("--critic-steps", type=training.integer(1, 100), default=3,
-                        help="updates of the critic for each of G, on the same real images")
+    parser.add_argument(
+        "--lr", type=training.number(0, 1), help="learning rate (default: 2e-4, with --clip 5e-5)"
+    )
+    parser.add_argument(
+        "--critic-steps",
+        type=training.integer(1, 100),
+        default=3,
+        help="updates of the critic for each of G, on the same real images",
+    )
     regularizer = parser.add_mutually_exclusive_group()
-    regularizer.add_argument("--gp-weight", type=training.number(0, 1e6), default=10.0,
-                             help="of the gradient penalty")
-    regularizer.add_argument("--r1", type=training.number(0, 1e6), metavar="WEIGHT",
-                             help="R1 in place of the gradient penalty (default: off)")
-    regularizer.add_argument("--clip", type=training.number(0, 1e6), metavar="LIMIT",
-                             help="clip the weights in place of a penalty (default: off)")
+    regularizer.add_argument(
+        "--gp-weight", type=training.number(0, 1e6), default=10.0, help="of the gradient penalty"
+    )
+    regularizer.add_argument(
+        "--r1",
+        type=training.number(0, 1e6),
+        metavar="WEIGHT",
+        help="R1 in place of the gradient penalty (default: off)",
+    )
+    regularizer.add_argument(
+        "--clip",
+        type=training.number(0, 1e6),
+        metavar="LIMIT",
+        help="clip the weights in place of a penalty (default: off)",
+    )
     options = training.parse(parser, argv)
     G, C = generator(options), critic(options)
     if options.summary:

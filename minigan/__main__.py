@@ -1,10 +1,10 @@
 """minigan gradcheck | sample | info | anatomy | puzzle, or python -m minigan ...
 
-    gradcheck   check every layer, loss, penalty and whole networks; exit 1 if one fails
-    sample      draw pictures with the generator of a checkpoint
-    info        what a checkpoint holds
-    anatomy     one training step taken apart, as a page for the browser
-    puzzle      the engine with a fault, for you to find
+gradcheck   check every layer, loss, penalty and whole networks; exit 1 if one fails
+sample      draw pictures with the generator of a checkpoint
+info        what a checkpoint holds
+anatomy     one training step taken apart, as a page for the browser
+puzzle      the engine with a fault, for you to find
 """
 
 import sys
@@ -33,9 +33,13 @@ def main(argv=None):
     commands = parser.add_subparsers(metavar="gradcheck | sample | info | anatomy | puzzle")
 
     sub = commands.add_parser("gradcheck", help="check all derivatives; exit 1 if one is wrong")
-    sub.add_argument("names", nargs="*", metavar="NAME|module:Class",
-                     help="what to check (default: everything), such as Conv2d, hinge or a layer "
-                     "of your own with its arguments, 'mine:Scale(10)'")
+    sub.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME|module:Class",
+        help="what to check (default: everything), such as Conv2d, hinge or a layer "
+        "of your own with its arguments, 'mine:Scale(10)'",
+    )
     sub.add_argument("--seed", type=integer(0), default=0, help="of the test values")
     sub.set_defaults(run=gradcheck)
 
@@ -44,8 +48,13 @@ def main(argv=None):
     sub.add_argument("--count", type=integer(1), default=16, help="number of pictures (16)")
     sub.add_argument("--seed", type=integer(0), default=0, help="other seeds, other pictures (0)")
     sub.add_argument("--label", help="of what kind, by name or number (default: each in turn)")
-    sub.add_argument("--out", type=Path, required=True, metavar="FILE.png|FILE.npy",
-                     help="a sheet, or float32 (N, H, W, C) in the generator's range")
+    sub.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE.png|FILE.npy",
+        help="a sheet, or float32 (N, H, W, C) in the generator's range",
+    )
     sub.set_defaults(run=sample)
 
     sub = commands.add_parser("info", help="what a checkpoint holds")
@@ -103,8 +112,10 @@ def info(options):
             print(*map(printable, network.summary().splitlines()), sep="\n", end="\n\n")
     if checkpoint.run:
         data = checkpoint.run["data"]
-        print(f"{printable(checkpoint.run['name'])}: step {checkpoint.run['step']:,}; "
-              f"data: {data['count']:,} images {printable(data['name'])}")
+        print(
+            f"{printable(checkpoint.run['name'])}: step {checkpoint.run['step']:,}; "
+            f"data: {data['count']:,} images {printable(data['name'])}"
+        )
         for name, value in checkpoint.run["options"].items():
             print(printable(f"  {name}: {value}"))
 

@@ -76,8 +76,8 @@ def describe(value):
 def read(path):
     """(arrays, description) of an archive: dict name -> vector, to be read only, and a dict.
 
-    Nobody has checked the dict yet: see `rebuild.read`.  Raises UserError with one line if the file is missing, damaged, of another kind, or holds
-    pickled objects.
+    Nobody has checked the dict yet: see `rebuild.read`.  Raises UserError with one line if the
+    file is missing, damaged, of another kind, or holds pickled objects.
     """
     try:
         with open_regular(path) as file:

@@ -87,7 +87,7 @@ def array_module(device):
 
 
 def resolve_device(device):
-    """"cpu", "gpu" or "auto" -> "cpu" or "gpu"; auto takes the GPU where one works."""
+    """ "cpu", "gpu" or "auto" -> "cpu" or "gpu"; auto takes the GPU where one works."""
     if device != "auto":
         array_module(device)
         return device

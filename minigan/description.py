@@ -38,17 +38,31 @@ LAYERS = {*layers.__all__}
 INITIALIZERS = {name for name, value in vars(init).items() if isinstance(value, type)}
 
 OPTION = either(BOOLEAN, NOTHING, number(), LINE, listing(either(number(), LINE), most=1000))
-RUN = record({
-    "name": NAME,
-    "options": mapping(OPTION, most=200),
-    "data": record({"name": NAME, "count": COUNT, "shape": listing(PIXELS, least=3, most=3),
-                    "crc32": integer(0, 2**32 - 1)}),
-    "latent": record({"size": integer(1, 2**20), "kind": constant("normal", "uniform"),
-                      "low": number(-1e6, 1e6), "high": number(-1e6, 1e6)},
-                     optional={"classes": listing(NAME, most=10_000)}),
-    "value_range": listing(number(-1e6, 1e6), least=2, most=2),
-    "step": STEPS,
-})
+RUN = record(
+    {
+        "name": NAME,
+        "options": mapping(OPTION, most=200),
+        "data": record(
+            {
+                "name": NAME,
+                "count": COUNT,
+                "shape": listing(PIXELS, least=3, most=3),
+                "crc32": integer(0, 2**32 - 1),
+            }
+        ),
+        "latent": record(
+            {
+                "size": integer(1, 2**20),
+                "kind": constant("normal", "uniform"),
+                "low": number(-1e6, 1e6),
+                "high": number(-1e6, 1e6),
+            },
+            optional={"classes": listing(NAME, most=10_000)},
+        ),
+        "value_range": listing(number(-1e6, 1e6), least=2, most=2),
+        "step": STEPS,
+    }
+)
 
 
 def check(description):
@@ -128,14 +142,19 @@ def _own(value, place):
         (_layer if of_ours else _own)(item, f"{place}.{name}")
 
 
-SEQUENTIAL = record({
-    "class": constant("Sequential"), "layers": listing(_layer, most=MOST_CLASSES),
-    **{name: ARGUMENTS[name] for name in ("name", "seed", "dtype")},
-})
-DESCRIPTION = record({
-    "format": constant(FORMAT),
-    "version": constant(VERSION),
-    "networks": mapping(_network, most=100),
-    "optimizer_steps": mapping(STEPS, most=100),
-    "run": either(NOTHING, RUN),
-})
+SEQUENTIAL = record(
+    {
+        "class": constant("Sequential"),
+        "layers": listing(_layer, most=MOST_CLASSES),
+        **{name: ARGUMENTS[name] for name in ("name", "seed", "dtype")},
+    }
+)
+DESCRIPTION = record(
+    {
+        "format": constant(FORMAT),
+        "version": constant(VERSION),
+        "networks": mapping(_network, most=100),
+        "optimizer_steps": mapping(STEPS, most=100),
+        "run": either(NOTHING, RUN),
+    }
+)

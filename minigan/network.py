@@ -136,7 +136,8 @@ class Layer:
         """A size as a Python int.  Raises ValueError unless it is an integer of at least 1."""
         if not isinstance(value, (int, np.integer)) or value < 1:
             raise ValueError(
-                f"{type(self).__name__}: {name} has size {value!r}; sizes are integers of at least 1"
+                f"{type(self).__name__}: {name} has size {value!r}; "
+                "sizes are integers of at least 1"
             )
         return int(value)
 
@@ -561,12 +562,14 @@ class Sequential(Layer):
         shape = input_shape
         for index, layer in enumerate(self._layers):
             shape = shape and layer.output_shape(shape)
-            rows.append((
-                f"{index}  {layer!r}",
-                " x ".join(map(str, shape or ())),
-                f"{layer.param_count:,}",
-                f"{layer.buffer_count:,}",
-            ))
+            rows.append(
+                (
+                    f"{index}  {layer!r}",
+                    " x ".join(map(str, shape or ())),
+                    f"{layer.param_count:,}",
+                    f"{layer.buffer_count:,}",
+                )
+            )
         rows.append((f"{self.name}", "", f"{self.param_count:,}", f"{self.buffer_count:,}"))
         widths = [max(map(len, column)) for column in zip(*rows)]
         lines = [

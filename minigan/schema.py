@@ -32,8 +32,9 @@ def text(most):
 
 def constant(*values):
     """One of these values."""
-    return _that(lambda x: any(type(x) is type(v) and x == v for v in values),
-                 " or ".join(map(repr, values)))
+    return _that(
+        lambda x: any(type(x) is type(v) and x == v for v in values), " or ".join(map(repr, values))
+    )
 
 
 def either(*checks):

@@ -52,8 +52,11 @@ def environment(home):
     """Variables for a program that finds no data, no network and an empty home."""
     system = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
     return system | {
-        "HOME": str(home), "LOCALAPPDATA": str(home), "MINIGAN_OFFLINE": "1",
-        "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(HERE.parent),
+        "HOME": str(home),
+        "LOCALAPPDATA": str(home),
+        "MINIGAN_OFFLINE": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "PYTHONPATH": str(HERE.parent),
     }
 
 
@@ -117,6 +120,7 @@ class FixedCores:
 
     def forget_users(self):
         """It has none."""
+
 
 def hash32(counter, key):
     """The hash of the dropout masks on a GPU: mixes uint32 `counter` (in place) with `key`."""

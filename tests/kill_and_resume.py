@@ -14,7 +14,13 @@ import time
 from pathlib import Path
 
 from helpers import (
-    HERE, STEPS_PER_EPOCH, assert_same_results, environment, python, words, write_idx,
+    HERE,
+    STEPS_PER_EPOCH,
+    assert_same_results,
+    environment,
+    python,
+    words,
+    write_idx,
 )  # fmt: skip
 
 from minigan.training.checkpoint import Checkpoint

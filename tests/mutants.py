@@ -30,8 +30,16 @@ def mutant(name, file, old, new, *checks, more=(), fails_with="AssertionError"):
 # A formula is mutated where the CPU runs it: in kernels of its own, else in plain.py.
 PLAIN, CPU = "minigan/kernels/plain.py", "minigan/kernels/cpu"
 BLOCKS, FEATURES, FILTERING, IMAGES, MINIMAL, NORM, OPTIM, POINTWISE = (
-    f"{CPU}/{name}.py" for name in (
-        "blocks", "features", "filtering", "images", "minimal", "norm", "optim", "pointwise"
+    f"{CPU}/{name}.py"
+    for name in (
+        "blocks",
+        "features",
+        "filtering",
+        "images",
+        "minimal",
+        "norm",
+        "optim",
+        "pointwise",
     )
 )
 LAYERS, NETWORK, LOSSES = (f"minigan/{name}.py" for name in ("layers", "network", "losses"))
@@ -42,7 +50,8 @@ BATCHES, CHECKPOINT, RUN, SHEET = (
 EXAMPLE = "examples/mnist_gan.py"
 
 SLOPE_ON_THE_WRONG_SIDE = (
-    "np.greater(y, 0, out=dx)\n        dx *= 1", "np.less(y, 0, out=dx)\n        dx *= 1",
+    "np.greater(y, 0, out=dx)\n        dx *= 1",
+    "np.less(y, 0, out=dx)\n        dx *= 1",
 )
 
 STEP = "test_training_step.py"
@@ -61,9 +70,7 @@ PILE_UP = f"{TOUCHES}::test_gradients_do_not_pile_up"
 ACCUMULATE = "test_layers.py::test_gradients_accumulate_and_freeze"
 DROPOUT = "test_layers.py::test_dropout_is_inverted_and_addressed"
 BY_HAND = "test_layers.py::test_batchnorm_by_hand"
-ANOTHER_AXIS = (
-    "test_layers.py::test_batchnorm_on_another_axis_is_that_on_the_last_one_moved_there"
-)
+ANOTHER_AXIS = "test_layers.py::test_batchnorm_on_another_axis_is_that_on_the_last_one_moved_there"
 A_GATE = "test_network.py::test_a_gate_is_a_leaky_relu_and_a_dropout"
 NESTED = "test_network.py::test_gradients_and_second_order_of_nested_networks"
 FEATURE_BY_FEATURE = "test_values.py::test_batchnorm_normalises_each_feature"

@@ -22,7 +22,9 @@ def generator(options):
             mg.Tanh(),
             mg.Reshape((28, 28, 1)),
         ],
-        name="generator", seed=options.seed, dtype=options.dtype,
+        name="generator",
+        seed=options.seed,
+        dtype=options.dtype,
     )
 
 
@@ -30,7 +32,9 @@ def discriminator(options):
     """Images (N, 28, 28, 1) -> logits (N, 1)."""
     return mg.Sequential(
         [mg.Flatten(), mg.Dense(784, 5), mg.LeakyReLU(0.2), mg.Dropout(0.3), mg.Dense(5, 1)],
-        name="discriminator", seed=options.seed, dtype=options.dtype,
+        name="discriminator",
+        seed=options.seed,
+        dtype=options.dtype,
     )
 
 

@@ -59,12 +59,9 @@ NOISY_ORIGINAL = ((1.0, 1.1), (-0.1, 0.0), 1.0)
 HARD = ((1.0, 1.0), (0.0, 0.0), 1.0)
 
 CASES = {
-    "m1": Case("mnist_gan", "one_pass", 1e-3, 0.5, steps=100, batch=100, width=1.0,
-               eps=1e-8),
+    "m1": Case("mnist_gan", "one_pass", 1e-3, 0.5, steps=100, batch=100, width=1.0, eps=1e-8),
     "m2": Case("mnist_dcgan", "two_pass", 1e-3, 0.4, SMOOTH),
-    "m2-original": Case(
-        "mnist_dcgan", "g_first", 1e-3, 0.4, SMOOTH, options=dict(original=True)
-    ),
+    "m2-original": Case("mnist_dcgan", "g_first", 1e-3, 0.4, SMOOTH, options=dict(original=True)),
     "m3": Case("cifar_dcgan", "two_pass", 1e-3, 0.4, SMOOTH),
     "m4": Case("mnist_conv_gan", "softmax", 1e-4, 0.9, width=1 / 32),
     "m4-original": Case(
@@ -231,8 +228,11 @@ def main(words):
         difference, where = largest_difference(train_minigan(case), theirs)
         ok = difference <= TOLERANCE
         failures += not ok
-        print(f"{name}: {case.steps} steps, float64: largest difference {difference:.1e} "
-              f"in {where}: {'ok' if ok else 'FAILED'}", flush=True)
+        print(
+            f"{name}: {case.steps} steps, float64: largest difference {difference:.1e} "
+            f"in {where}: {'ok' if ok else 'FAILED'}",
+            flush=True,
+        )
         if write:
             np.savez_compressed(golden(name), **condensed(theirs))
             print(f"wrote {golden(name).name}, {golden(name).stat().st_size:,} bytes")

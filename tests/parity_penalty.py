@@ -230,8 +230,10 @@ def main():
     for key, (ours, theirs) in pairs.items():
         error, name = max((error, name) for name, error in differences(ours, theirs).items())
         failed |= not error <= TOLERANCE
-        print(f"{key}, float64: largest difference {error:.1e} in {name}: "
-              f"{'ok' if error <= TOLERANCE else 'FAILED'}")
+        print(
+            f"{key}, float64: largest difference {error:.1e} in {name}: "
+            f"{'ok' if error <= TOLERANCE else 'FAILED'}"
+        )
     if "--write" in sys.argv[1:]:
         vectors = {}
         for key, (_, theirs) in pairs.items():

@@ -62,45 +62,56 @@ def begun(gan, pictures, tmp_path):
 NOT_SIZES = ["0", "-3", "1.5", "many", "nan", "inf", "1e3", ""]
 
 
-@pytest.mark.parametrize("option, values", [
-    ("--batch-size", NOT_SIZES),
-    ("--epochs", NOT_SIZES),
-    ("--steps", NOT_SIZES),
-    ("--limit", NOT_SIZES),
-    ("--seed", ["-1", "0.5", "x"]),
-    ("--lr", ["0", "-0.1", "nan", "inf", "-inf", "1e400", "1.01", "fast", ""]),
-    ("--b1", ["-0.1", "1", "nan", "x"]),
-    ("--device", ["tpu", "GPU", ""]),
-    ("--dtype", ["float16", "int8"]),
-])
+@pytest.mark.parametrize(
+    "option, values",
+    [
+        ("--batch-size", NOT_SIZES),
+        ("--epochs", NOT_SIZES),
+        ("--steps", NOT_SIZES),
+        ("--limit", NOT_SIZES),
+        ("--seed", ["-1", "0.5", "x"]),
+        ("--lr", ["0", "-0.1", "nan", "inf", "-inf", "1e400", "1.01", "fast", ""]),
+        ("--b1", ["-0.1", "1", "nan", "x"]),
+        ("--device", ["tpu", "GPU", ""]),
+        ("--dtype", ["float16", "int8"]),
+    ],
+)
 def test_values_out_of_range(refused, capsys, option, values, tmp_path):
     for value in values:
         refused(f"{option}={value}", "--out", tmp_path / "out", message=f"argument {option}: ")
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("command, message", [
-    (["--momentum", 1], "unrecognized arguments: --momentum 1"),
-    (["--lr"], "argument --lr: expected one argument"),
-    (["more"], "unrecognized arguments: more"),
-])
+@pytest.mark.parametrize(
+    "command, message",
+    [
+        (["--momentum", 1], "unrecognized arguments: --momentum 1"),
+        (["--lr"], "argument --lr: expected one argument"),
+        (["more"], "unrecognized arguments: more"),
+    ],
+)
 def test_unknown_words(refused, command, message):
     refused(*command, message=message)
 
 
-@pytest.mark.parametrize("more, message", [
-    (["--batch-size", 44], "--batch-size 44 is above the 43 images there are"),
-    (["--limit", 5], "--batch-size 8 is above the 5 images there are"),
-    (["--limit", 44], "limit 44 is not a number of pictures in mnist"),
-])
+@pytest.mark.parametrize(
+    "more, message",
+    [
+        (["--batch-size", 44], "--batch-size 44 is above the 43 images there are"),
+        (["--limit", 5], "--batch-size 8 is above the 5 images there are"),
+        (["--limit", 44], "limit 44 is not a number of pictures in mnist"),
+    ],
+)
 def test_more_than_there_is(refused, pictures, tmp_path, more, message):
     refused(*words(pictures, tmp_path / "out", *more), message=message)
 
 
 def test_gpu_without_cupy(refused, pictures, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
-    refused(*words(pictures, tmp_path / "out", "--device", "gpu"),
-            message="CuPy is not installed; pip install 'minigan[gpu]'")
+    refused(
+        *words(pictures, tmp_path / "out", "--device", "gpu"),
+        message="CuPy is not installed; pip install 'minigan[gpu]'",
+    )
 
 
 def test_auto_without_cupy_takes_the_cpu(stand_in, gan, pictures, tmp_path, monkeypatch):
@@ -113,18 +124,22 @@ def test_auto_without_cupy_takes_the_cpu(stand_in, gan, pictures, tmp_path, monk
 IMAGES = idx_bytes(20)
 
 
-@pytest.mark.parametrize("content, message", [
-    (b"", "empty"),
-    (IMAGES[:9], "too short"),
-    (IMAGES[:-1], "truncated"),
-    (IMAGES + b"\0", "trailing bytes"),
-    (struct.pack(">I", 0x0801) + IMAGES[4:], "magic number"),
-    (struct.pack(">4I", 0x0803, 21, 28, 28) + IMAGES[16:], "truncated"),
-    (struct.pack(">4I", 0x0803, 20, 14, 56) + IMAGES[16:], "14x56 pixels, expected 28x28"),
-    (struct.pack(">4I", 0x0803, 0, 28, 28), "no images in it"),
-    (gzip.compress(IMAGES)[:-9], "gzip"),
-    (gzip.compress(IMAGES)[:40] + b"damaged" + gzip.compress(IMAGES)[47:], "gzip"),
-], ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"", "empty"),
+        (IMAGES[:9], "too short"),
+        (IMAGES[:-1], "truncated"),
+        (IMAGES + b"\0", "trailing bytes"),
+        (struct.pack(">I", 0x0801) + IMAGES[4:], "magic number"),
+        (struct.pack(">4I", 0x0803, 21, 28, 28) + IMAGES[16:], "truncated"),
+        (struct.pack(">4I", 0x0803, 20, 14, 56) + IMAGES[16:], "14x56 pixels, expected 28x28"),
+        (struct.pack(">4I", 0x0803, 0, 28, 28), "no images in it"),
+        (gzip.compress(IMAGES)[:-9], "gzip"),
+        (gzip.compress(IMAGES)[:40] + b"damaged" + gzip.compress(IMAGES)[47:], "gzip"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
 def test_damaged_data(refused, tmp_path, content, message):
     (tmp_path / IMAGES_NAME).write_bytes(content)
     for place in (tmp_path, tmp_path / IMAGES_NAME):
@@ -179,15 +194,19 @@ def test_a_new_run_into_the_folder_of_another(refused, pictures, tmp_path, whole
 # Resume.
 
 
-@pytest.mark.parametrize("change, message", [
-    (lambda whole: None, "no checkpoint at"),
-    (lambda whole: b"", "not a minigan checkpoint"),
-    (lambda whole: whole[: len(whole) // 2], "truncated or damaged"),
-    (lambda whole: whole[:-1], "truncated or damaged"),
-    (lambda whole: b"words\n", "not a minigan checkpoint"),
-    (lambda whole: npz_bytes(params=np.zeros(3)), "not a minigan checkpoint"),
-    (lambda whole: npz_bytes(params=np.array([{}], object)), "pickled Python objects"),
-], ids=["none", "empty", "half", "one byte short", "text", "foreign", "pickled"])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda whole: None, "no checkpoint at"),
+        (lambda whole: b"", "not a minigan checkpoint"),
+        (lambda whole: whole[: len(whole) // 2], "truncated or damaged"),
+        (lambda whole: whole[:-1], "truncated or damaged"),
+        (lambda whole: b"words\n", "not a minigan checkpoint"),
+        (lambda whole: npz_bytes(params=np.zeros(3)), "not a minigan checkpoint"),
+        (lambda whole: npz_bytes(params=np.array([{}], object)), "pickled Python objects"),
+    ],
+    ids=["none", "empty", "half", "one byte short", "text", "foreign", "pickled"],
+)
 def test_resume_from_what_is_no_checkpoint(refused, begun, change, message):
     path = begun / "checkpoint.npz"
     content = change(path.read_bytes())
@@ -206,15 +225,20 @@ def test_resume_from_a_network_and_from_another_program(refused, begun):
         refused("--resume", "--out", begun, message="was not written by this program")
 
 
-@pytest.mark.parametrize("more, message", [
-    (["--seed", 1], "another configuration: seed is 0 there, 1 here"),
-    (["--limit", 20, "--batch-size", 9],
-     "another configuration: batch_size is 8 there, 9 here; limit is None there, 20 here"),
-    (["--original"], "original is False there, True here"),
-    (["--dtype", "float64"], "dtype is float32 there, float64 here"),
-    (["--limit", 40], "limit is None there, 40 here"),
-    (["--steps", 4], "up to step 4: it is at step 5 already; give more --epochs or --steps"),
-])
+@pytest.mark.parametrize(
+    "more, message",
+    [
+        (["--seed", 1], "another configuration: seed is 0 there, 1 here"),
+        (
+            ["--limit", 20, "--batch-size", 9],
+            "another configuration: batch_size is 8 there, 9 here; limit is None there, 20 here",
+        ),
+        (["--original"], "original is False there, True here"),
+        (["--dtype", "float64"], "dtype is float32 there, float64 here"),
+        (["--limit", 40], "limit is None there, 40 here"),
+        (["--steps", 4], "up to step 4: it is at step 5 already; give more --epochs or --steps"),
+    ],
+)
 def test_resume_with_another_configuration(refused, begun, more, message):
     before = (begun / "checkpoint.npz").read_bytes()
     refused("--resume", "--out", begun, *more, message=message)
@@ -226,10 +250,13 @@ def test_the_same_configuration_said_again_is_no_other(gan, pictures, begun, who
     assert_same_results(begun, whole)
 
 
-@pytest.mark.parametrize("count, seed, message", [
-    (42, 0, "other data: 43 images mnist there, 42 images mnist here"),
-    (43, 1, "43 images mnist here, but with other pixels"),
-])
+@pytest.mark.parametrize(
+    "count, seed, message",
+    [
+        (42, 0, "other data: 43 images mnist there, 42 images mnist here"),
+        (43, 1, "43 images mnist here, but with other pixels"),
+    ],
+)
 def test_resume_with_other_data(refused, begun, tmp_path, count, seed, message):
     folder = write_idx(tmp_path / "idx", count, seed=seed)
     refused("--resume", "--out", begun, "--data", folder, message=message)
@@ -292,9 +319,13 @@ def test_a_disk_that_is_full_in_the_middle_of_a_checkpoint(gan, pictures, tmp_pa
     for limit in (len(good) - 100, len(good) * 3 // 4):
         command = python(HERE / "narrow_gan.py", "--resume", *words(pictures, begun))
         result = subprocess.run(
-            command, env=environment(tmp_path), capture_output=True, text=True,
+            command,
+            env=environment(tmp_path),
+            capture_output=True,
+            text=True,
             preexec_fn=lambda limit=limit: resource.setrlimit(
-                resource.RLIMIT_FSIZE, (limit, limit)),
+                resource.RLIMIT_FSIZE, (limit, limit)
+            ),
         )
         assert result.returncode == 2 and "Traceback" not in result.stderr, result.stderr
         assert result.stderr.splitlines()[-1].startswith(
@@ -322,12 +353,19 @@ def spoil_optimizer(G, D, opt_g, opt_d):
     opt_d.state["v"][5] = np.inf
 
 
-@pytest.mark.parametrize("spoil, step, message", [
-    (spoil_param, 7, "step 7: d_loss is nan, g_loss is nan, d_fake is nan; first tensor that is "
-                     "not finite: generator 0.sequential.0.dense.weight (parameter)"),
-    (spoil_buffer, 10, "not finite: generator/buffers"),
-    (spoil_optimizer, 10, "not finite: discriminator/optimizer/v"),
-])
+@pytest.mark.parametrize(
+    "spoil, step, message",
+    [
+        (
+            spoil_param,
+            7,
+            "step 7: d_loss is nan, g_loss is nan, d_fake is nan; first tensor that is "
+            "not finite: generator 0.sequential.0.dense.weight (parameter)",
+        ),
+        (spoil_buffer, 10, "not finite: generator/buffers"),
+        (spoil_optimizer, 10, "not finite: discriminator/optimizer/v"),
+    ],
+)
 def test_losses_and_results_that_are_not_finite(
     gan, pictures, tmp_path, capsys, begun, spoil, step, message
 ):

@@ -39,10 +39,12 @@ class Steps(init.Initializer):
 
 OWN = [Scale, Steps]
 RUN = {
-    "name": "net", "options": {"lr": 0.1, "limit": None, "original": False, "data": "digits"},
+    "name": "net",
+    "options": {"lr": 0.1, "limit": None, "original": False, "data": "digits"},
     "data": {"name": "digits", "count": 9, "shape": [28, 28, 1], "crc32": 7},
     "latent": {"size": 4, "kind": "uniform", "low": -1.0, "high": 1.0, "classes": []},
-    "value_range": [-1.0, 1.0], "step": 3,
+    "value_range": [-1.0, 1.0],
+    "step": 3,
 }
 
 NETWORKS = {
@@ -54,11 +56,16 @@ NETWORKS = {
     "norms": lambda: [mg.BatchNorm(4, momentum=0.5, eps=0.01), mg.LayerNorm(4), mg.Sigmoid()],
     "shapes": lambda: [mg.Reshape((2, 2, 1)), mg.LayerNorm((2, 2, 1)), mg.Flatten()],
     "nested": lambda: [
-        mg.Sequential([mg.Dense(4, 3), mg.Sequential([mg.BatchNorm(3)], name="deep")]), mg.ReLU(),
+        mg.Sequential([mg.Dense(4, 3), mg.Sequential([mg.BatchNorm(3)], name="deep")]),
+        mg.ReLU(),
     ],
     "images": lambda: [
-        mg.Reshape((2, 2, 1)), mg.UpSample2d(), mg.Conv2d(1, 2, 3), mg.LeakyReLU(0.1),
-        mg.ConvTranspose2d(2, 1, (4, 2), stride=2), mg.Flatten(),
+        mg.Reshape((2, 2, 1)),
+        mg.UpSample2d(),
+        mg.Conv2d(1, 2, 3),
+        mg.LeakyReLU(0.1),
+        mg.ConvTranspose2d(2, 1, (4, 2), stride=2),
+        mg.Flatten(),
     ],
     "always": lambda: [mg.Dropout(0.5, always=True), mg.Tanh()],
     "own": lambda: [Scale(4), Scale(4, scale_init=Steps(2)), mg.Sequential([Scale(4)])],
@@ -85,7 +92,7 @@ def saved(tmp_path):
 def test_a_network_comes_back(tmp_path, layers, dtype):
     network = build(layers, dtype)
     network.save(tmp_path / "deep" / "net.npz")
-    (name, loaded), = mg.load(tmp_path / "deep" / "net.npz", custom=OWN).items()
+    ((name, loaded),) = mg.load(tmp_path / "deep" / "net.npz", custom=OWN).items()
     assert name == loaded.name == "net" and loaded.dtype == dtype
     assert repr(loaded.layers) == repr(network.layers) and loaded.summary() == network.summary()
     assert np.array_equal(loaded.params, network.params)
@@ -121,8 +128,11 @@ def test_optimizers_come_back(tmp_path):
             for optimizer in optimizers:
                 optimizer.step()
 
-    for make in (lambda n: mg.Adam(n, 0.1), lambda n: mg.RMSProp(n, 0.1),
-                 lambda n: mg.SGD(n, 0.1, momentum=0.9)):
+    for make in (
+        lambda n: mg.Adam(n, 0.1),
+        lambda n: mg.RMSProp(n, 0.1),
+        lambda n: mg.SGD(n, 0.1, momentum=0.9),
+    ):
         network = build("dense")
         optimizer = make(network)
         train(network, [optimizer], range(3))
@@ -149,13 +159,23 @@ def npy(array):
 
 def described(**changes):
     """A file with a description as ours, apart from the changes."""
-    right = {"format": archive.FORMAT, "version": archive.VERSION, "networks": {},
-             "optimizer_steps": {}, "run": None}
+    right = {
+        "format": archive.FORMAT,
+        "version": archive.VERSION,
+        "networks": {},
+        "optimizer_steps": {},
+        "run": None,
+    }
     return npz_bytes(description=np.frombuffer(json.dumps(right | changes).encode(), np.uint8))
 
 
-DENSE = {"class": "Sequential", "layers": [{"class": "Dense", "inputs": 2, "outputs": 0}],
-         "name": "d", "seed": 0, "dtype": "float32"}
+DENSE = {
+    "class": "Sequential",
+    "layers": [{"class": "Dense", "inputs": 2, "outputs": 0}],
+    "name": "d",
+    "seed": 0,
+    "dtype": "float32",
+}
 
 FOREIGN = {
     "empty": (b"", "not a minigan checkpoint"),
@@ -170,12 +190,19 @@ FOREIGN = {
     "other format": (described(format="other"), "not a minigan checkpoint"),
     "later version": (described(version=99), "version 99.*update minigan"),
     "no parameters": (described(networks={"d": {**DENSE, "layers": []}}), "d/params.*nothing"),
-    "unknown class": (described(networks={"d": {"class": "os.system"}}), "networks.d is no network"),
-    "unknown layer": (described(networks={"d": {**DENSE, "layers": [{"class": "os.system"}]}}),
-                      "unknown class"),
+    "unknown class": (
+        described(networks={"d": {"class": "os.system"}}),
+        "networks.d is no network",
+    ),
+    "unknown layer": (
+        described(networks={"d": {**DENSE, "layers": [{"class": "os.system"}]}}),
+        "unknown class",
+    ),
     "bad size": (described(networks={"d": DENSE}), r"d.layers\[0\].outputs is 0, expected"),
-    "odd argument": (described(networks={"d": {**DENSE, "layers": [], "depth": 1}}),
-                     "networks.d has an unknown 'depth'"),
+    "odd argument": (
+        described(networks={"d": {**DENSE, "layers": [], "depth": 1}}),
+        "networks.d has an unknown 'depth'",
+    ),
 }
 
 
@@ -189,9 +216,13 @@ def test_foreign_files_are_refused(tmp_path, content, message):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("name, message", [
-    ("absent.npz", "no checkpoint at"), ("", "cannot read checkpoint"),
-])
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("absent.npz", "no checkpoint at"),
+        ("", "cannot read checkpoint"),
+    ],
+)
 def test_no_file(tmp_path, name, message):
     with pytest.raises(UserError, match=message):
         mg.load(tmp_path / name)

@@ -48,9 +48,7 @@ def test_sample_as_numbers(trained, tmp_path, count):
 
 
 def test_sample_depends_on_the_seed_alone(trained, tmp_path):
-    first, same, other = (
-        sample(trained, tmp_path / "x.npy", "--seed", seed) for seed in (0, 0, 1)
-    )
+    first, same, other = (sample(trained, tmp_path / "x.npy", "--seed", seed) for seed in (0, 0, 1))
     assert np.array_equal(first, same) and len(first) == 16
     assert not np.isclose(first, other).all()
 
@@ -75,15 +73,18 @@ def test_samples_of_a_float64_run_are_float32(gan, pictures, tmp_path):
     assert sample(tmp_path / "run" / "checkpoint.npz", tmp_path / "x.npy").dtype == np.float32
 
 
-@pytest.mark.parametrize("more, message", [
-    (["--out", "x.jpg"], "--out x.jpg: the name must end in .png or .npy"),
-    (["--out", "x"], "--out x: the name must end in .png or .npy"),
-    (["--out", "folder.png"], "cannot write folder.png: Is a directory"),
-    (["--out", "run/config.json/x.png"], "cannot write run/config.json/x.png: "),
-    (["--out", "x.npy", "--count", 0], "argument --count: '0' is not an integer of at least 1"),
-    (["--out", "x.npy", "--seed", -1], "argument --seed: '-1' is not an integer of at least 0"),
-    ([], "the following arguments are required: --out"),
-])
+@pytest.mark.parametrize(
+    "more, message",
+    [
+        (["--out", "x.jpg"], "--out x.jpg: the name must end in .png or .npy"),
+        (["--out", "x"], "--out x: the name must end in .png or .npy"),
+        (["--out", "folder.png"], "cannot write folder.png: Is a directory"),
+        (["--out", "run/config.json/x.png"], "cannot write run/config.json/x.png: "),
+        (["--out", "x.npy", "--count", 0], "argument --count: '0' is not an integer of at least 1"),
+        (["--out", "x.npy", "--seed", -1], "argument --seed: '-1' is not an integer of at least 0"),
+        ([], "the following arguments are required: --out"),
+    ],
+)
 def test_sample_refuses(trained, tmp_path, capsys, more, message):
     (tmp_path / "folder.png").mkdir()
     before = sorted(tmp_path.rglob("*"))
@@ -107,8 +108,14 @@ def test_what_is_no_checkpoint(tmp_path, capsys, command):
 
 def test_a_network_alone_has_no_z_to_sample_from(tmp_path, capsys):
     mg.Sequential([mg.Dense(3, 2)], name="generator").save(tmp_path / "net.npz")
-    assert_refused(capsys, "sample", tmp_path / "net.npz", "--out", tmp_path / "x.png",
-                   message="nothing to sample from")
+    assert_refused(
+        capsys,
+        "sample",
+        tmp_path / "net.npz",
+        "--out",
+        tmp_path / "x.png",
+        message="nothing to sample from",
+    )
 
 
 @pytest.mark.parametrize("command", [["paint"], ["sample"], ["info"]])
@@ -135,8 +142,15 @@ def test_the_installed_command_is_there():
 def test_info(trained, capsys):
     assert run(main, "info", trained) == 0
     text = capsys.readouterr().out
-    for word in ("Dense(6, 784)", "generator", "6,106", "discriminator", "3,931",
-                  "mnist_gan: step 5; data: 43 images mnist", "batch_size: 8"):
+    for word in (
+        "Dense(6, 784)",
+        "generator",
+        "6,106",
+        "discriminator",
+        "3,931",
+        "mnist_gan: step 5; data: 43 images mnist",
+        "batch_size: 8",
+    ):
         assert word in text
 
 
@@ -155,8 +169,14 @@ def test_gradcheck_prints_a_table(capsys):
     head, limits, *rows, last = capsys.readouterr().out.splitlines()
     assert all(word in head for word in ("verdict", "layer", "mode", "input", "2nd", "parameters"))
     assert "1e-07" in limits and "1e-04" in limits
-    for title in ("BatchNorm(10)", "Dropout(0.3)", "Tanh()", "bce_with_logits", "gradient_penalty",
-                  "generator_step, G through D"):
+    for title in (
+        "BatchNorm(10)",
+        "Dropout(0.3)",
+        "Tanh()",
+        "bce_with_logits",
+        "gradient_penalty",
+        "generator_step, G through D",
+    ):
         assert any(row.startswith(f"ok       {title}") for row in rows), title
     assert last == f"{len(rows)} checks, 0 failed"
 
@@ -173,19 +193,27 @@ def test_gradcheck_fails_on_a_wrong_layer(capsys, monkeypatch):
 
 
 def test_gradcheck_of_what_is_not_there(capsys):
-    assert_refused(capsys, "gradcheck", "Sigmoid", "more", message="called 'more': there are Dense,")
+    assert_refused(
+        capsys, "gradcheck", "Sigmoid", "more", message="called 'more': there are Dense,"
+    )
 
 
 # How commands end.
 
 
-@pytest.mark.parametrize("error, code, line", [
-    (UserError("no such file"), 2, "program: error: no such file"),
-    (RunFailed("step 3: d_loss is nan"), 1, "program: step 3: d_loss is nan"),
-    (MemoryError("9 TiB"), 2,
-     "program: error: out of memory (9 TiB): ask for fewer images at a time"),
-    (KeyboardInterrupt(), 130, "program: interrupted"),
-])
+@pytest.mark.parametrize(
+    "error, code, line",
+    [
+        (UserError("no such file"), 2, "program: error: no such file"),
+        (RunFailed("step 3: d_loss is nan"), 1, "program: step 3: d_loss is nan"),
+        (
+            MemoryError("9 TiB"),
+            2,
+            "program: error: out of memory (9 TiB): ask for fewer images at a time",
+        ),
+        (KeyboardInterrupt(), 130, "program: interrupted"),
+    ],
+)
 def test_errors_become_a_line_and_a_code(capsys, error, code, line):
     def fail(argv):
         raise error
@@ -204,22 +232,35 @@ def test_messages_name_the_program(tmp_path):
         (["-m", "minigan", "info", "none.npz"], "python -m minigan: error: "),
         ([HERE / "narrow_gan.py", "--data", "none"], "narrow_gan.py: error: "),
     ):
-        result = subprocess.run(python(*command), env=environment(tmp_path), cwd=tmp_path,
-                                capture_output=True, text=True)
+        result = subprocess.run(
+            python(*command),
+            env=environment(tmp_path),
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
         assert result.returncode == 2 and result.stdout == ""
         assert result.stderr.startswith(name) and result.stderr.count("\n") == 1
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGPIPE to be like")
-@pytest.mark.parametrize("program, stream", [
-    ("gradcheck", "stdout"), ("help", "stdout"), ("run", "stdout"), ("run", "stderr"),
-])
+@pytest.mark.parametrize(
+    "program, stream",
+    [
+        ("gradcheck", "stdout"),
+        ("help", "stdout"),
+        ("run", "stdout"),
+        ("run", "stderr"),
+    ],
+)
 def test_a_reader_that_stops_reading_ends_the_program_quietly(pictures, tmp_path, program, stream):
-    command = python(*{
-        "gradcheck": ["-m", "minigan", "gradcheck"],
-        "help": ["-m", "minigan", "--help"],
-        "run": [HERE / "narrow_gan.py", *words(pictures, "out", "--steps", 1)],
-    }[program])
+    command = python(
+        *{
+            "gradcheck": ["-m", "minigan", "gradcheck"],
+            "help": ["-m", "minigan", "--help"],
+            "run": [HERE / "narrow_gan.py", *words(pictures, "out", "--steps", 1)],
+        }[program]
+    )
     reader, writer = os.pipe()
     os.close(reader)
     streams = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE) | {stream: writer}
@@ -236,8 +277,9 @@ def train(home, pictures, *more, **streams):
     """The finished process of a short run, its streams in text where they are pipes."""
     command = python(HERE / "narrow_gan.py", *words(pictures, "out", "--steps", 7, *more))
     pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    return subprocess.run(command, env=environment(home), cwd=home, text=True, timeout=120,
-                          **pipes | streams)
+    return subprocess.run(
+        command, env=environment(home), cwd=home, text=True, timeout=120, **pipes | streams
+    )
 
 
 def saved_step(home):
@@ -269,8 +311,11 @@ def test_the_tools_into_a_full_device(trained):
     for words_given in (["info", trained], ["gradcheck"]):
         with open("/dev/full", "w") as full:
             result = subprocess.run(
-                python("-m", "minigan", *words_given), env=environment(trained.parent),
-                stdout=full, stderr=subprocess.PIPE, text=True,
+                python("-m", "minigan", *words_given),
+                env=environment(trained.parent),
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
             )
         assert result.returncode == 2 and result.stderr.count("\n") == 1, result.stderr
 
@@ -278,8 +323,14 @@ def test_the_tools_into_a_full_device(trained):
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGPIPE to be like")
 def test_progress_into_a_pipe_that_closes_ends_the_run_after_saving(pictures, tmp_path):
     command = python(HERE / "narrow_gan.py", *words(pictures, "out", "--epochs", 10**6))
-    with subprocess.Popen(command, env=environment(tmp_path), cwd=tmp_path, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        command,
+        env=environment(tmp_path),
+        cwd=tmp_path,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
         while "step" not in process.stderr.readline():
             assert process.poll() is None
         process.stderr.close()
@@ -319,8 +370,14 @@ def test_ten_quick_ctrl_c_print_one_line(pictures, tmp_path, where):
             Image.fromarray(noise).save(tmp_path / "photos" / f"{number}.png")
         pictures = "photos"
     command = python(HERE / "narrow_gan.py", *words(pictures, "out", "--epochs", 10**6))
-    with subprocess.Popen(command, env=environment(tmp_path), cwd=tmp_path, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        command,
+        env=environment(tmp_path),
+        cwd=tmp_path,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
         while waits_for not in process.stderr.readline():
             assert process.poll() is None
         for _ in range(10):
@@ -349,8 +406,9 @@ import minigan.__main__
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
 @pytest.mark.parametrize("module", ["numpy", "minigan.layers", "json", "minigan.training.options"])
 def test_ctrl_c_during_imports(tmp_path, module):
-    result = subprocess.run(python("-c", PRESSING, module), env=environment(tmp_path),
-                            capture_output=True, text=True)
+    result = subprocess.run(
+        python("-c", PRESSING, module), env=environment(tmp_path), capture_output=True, text=True
+    )
     assert result.returncode == -signal.SIGINT  # a shell says 130
     assert result.stdout == "" and result.stderr == "interrupted\n"
 
@@ -385,10 +443,13 @@ def test_names_that_the_terminal_cannot_print(pictures, tmp_path, name):
     assert result.returncode == 0 and result.stderr == b""
 
 
-@pytest.mark.parametrize("system, line", [
-    ("posix", "python examples/gan.py --resume --out 'my runs/it'\"'\"'s one'"),
-    ("nt", "python examples/gan.py --resume --out \"my runs/it's one\""),
-])
+@pytest.mark.parametrize(
+    "system, line",
+    [
+        ("posix", "python examples/gan.py --resume --out 'my runs/it'\"'\"'s one'"),
+        ("nt", 'python examples/gan.py --resume --out "my runs/it\'s one"'),
+    ],
+)
 def test_command_lines_are_quoted_as_the_system_wants(monkeypatch, system, line):
     monkeypatch.setattr(options.os, "name", system)
     command = ["python", "examples/gan.py", "--resume", "--out", "my runs/it's one"]

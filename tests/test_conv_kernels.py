@@ -33,9 +33,7 @@ SIZES = ((8, 8), (7, 9), (5, 6), (12, 5), (4, 4))
 def random_triple(seed, g, dtype=np.float64, n=None, channels=None, filters=None):
     """Random x, w and dy of geometry g; sizes not given are random too, 1 included."""
     rng = np.random.default_rng(seed)
-    n, channels, filters = (
-        given or int(rng.integers(1, 5)) for given in (n, channels, filters)
-    )
+    n, channels, filters = (given or int(rng.integers(1, 5)) for given in (n, channels, filters))
     return (
         rng.standard_normal((n, *g.size, channels)).astype(dtype),
         rng.standard_normal((*g.kernel, channels, filters)).astype(dtype),

@@ -48,8 +48,10 @@ def test_what_is_missing_on_one_side_is_counted_and_left_out(table, lines):
     dataset = attributes.label(dataset, "Blond_Hair", table=table, notify=lines.append)
     assert dataset.labels.tolist() == [0, 1] and dataset.files == ("a.jpg", "c.jpg")
     assert dataset.images[:, 0, 0, 0].tolist() == [0, 2]
-    assert lines[0] == (f"{table}: 2 pictures have a row; 2 pictures without a row are left out, "
-                        "1 rows have no picture")
+    assert lines[0] == (
+        f"{table}: 2 pictures have a row; 2 pictures without a row are left out, "
+        "1 rows have no picture"
+    )
 
 
 def test_folders_may_be_left_out(table, lines):

@@ -9,7 +9,7 @@ from minigan import data
 from minigan.data import cache, colours, digits, glyphs
 from minigan.errors import UserError
 
-FORMS = [(28, 1), (32, 3), (64, 1), (64, 3), (96, 3)]              # of the reference models
+FORMS = [(28, 1), (32, 3), (64, 1), (64, 3), (96, 3)]  # of the reference models
 
 
 @pytest.fixture(autouse=True)
@@ -34,8 +34,9 @@ def painted(drawn):
 @pytest.mark.parametrize("size, channels", FORMS)
 def test_every_model_has_pictures_without_any_data(size, channels):
     lines = []
-    loaded = data.load("auto", auto="digits", size=size, channels=channels, limit=30,
-                       notify=lines.append)
+    loaded = data.load(
+        "auto", auto="digits", size=size, channels=channels, limit=30, notify=lines.append
+    )
     assert loaded.images.shape == (30, size, size, channels) and loaded.images.dtype == np.uint8
     assert loaded.labels.shape == (30,) and loaded.labels.dtype == np.int64
     assert lines == ["using the built-in digits: for pictures of your own give --data FOLDER"]
@@ -53,19 +54,20 @@ def test_larger_digits_are_the_same_digits(drawn):
     assert np.array_equal(labels, same)
     assert np.abs(halved - small[..., 0]).mean() < 4
     for one, other in zip(halved, small[..., 0].astype(float)):
-        assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > .95
+        assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.95
 
 
 def test_larger_digits_are_drawn_and_not_blown_up(drawn):
     """Few pixels are neither ink nor paper; scaled from 28 pixels, twice as many would be."""
     images = drawn[0]
     between = ((images > 30) & (images < 225)).sum() / (images >= 225).sum()
-    assert between < .5
+    assert between < 0.5
 
 
 @pytest.mark.parametrize("size", [28, 32, 64, 96])
 def test_strokes_do_not_fall_into_beads(monkeypatch, size):
     """A ring of as many pieces as a digit has looks like one of many more."""
+
     def rings(points):
         turn = np.tile(np.linspace(0, 2 * np.pi, points), (digits.BLOCK, 1))
         drawn = np.ones((digits.BLOCK, points - 1), bool)
@@ -90,8 +92,10 @@ def test_only_mnists_form_is_kept_in_the_cache(tmp_path, monkeypatch):
 
 
 def test_seed_and_split_decide_shapes_and_colours(drawn):
-    sets = [data.load("digits", size=32, channels=3, limit=20, **options)
-            for options in ({}, {"seed": 1}, {"split": "test"})]
+    sets = [
+        data.load("digits", size=32, channels=3, limit=20, **options)
+        for options in ({}, {"seed": 1}, {"split": "test"})
+    ]
     for one, other in ((0, 1), (0, 2), (1, 2)):
         assert not np.array_equal(sets[one].images, sets[other].images)
         corners = (loaded.images[:, 0, 0] for loaded in (sets[one], sets[other]))
@@ -104,17 +108,17 @@ def test_colours_of_a_picture_depend_on_its_place_alone(drawn, painted):
         pictures, warm = colours.paint(ink[:count], seed=0)
         assert np.array_equal(pictures, painted[0][:count])
         assert np.array_equal(warm, painted[1][:count])
-    other, _ = colours.paint(255 - ink, seed=0)                    # ground where the pen was
+    other, _ = colours.paint(255 - ink, seed=0)  # ground where the pen was
     assert not np.array_equal(other, painted[0])
     corner = painted[0][:, 0, 0].astype(int)
-    assert len(np.unique(corner // 16, axis=0)) > 150              # and they vary
+    assert len(np.unique(corner // 16, axis=0)) > 150  # and they vary
 
 
 def luminance(pictures):
     """Relative luminance of sRGB bytes (..., 3), as defined for the contrast of web pages."""
     values = pictures / 255
-    linear = np.where(values <= .04045, values / 12.92, ((values + .055) / 1.055) ** 2.4)
-    return linear @ [.2126, .7152, .0722]
+    linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    return linear @ [0.2126, 0.7152, 0.0722]
 
 
 def test_every_digit_can_be_read(drawn, painted):
@@ -124,19 +128,19 @@ def test_every_digit_can_be_read(drawn, painted):
         pen, ground = picture[mask > 250].mean(), picture[mask == 0]
         for value in (ground.min(), ground.max()):
             bright, dark = max(pen, value), min(pen, value)
-            assert (bright + .05) / (dark + .05) > 3
+            assert (bright + 0.05) / (dark + 0.05) > 3
 
 
 def test_grounds_are_gradients_and_warm_or_cold_as_told(drawn, painted):
     pictures, warm = painted
     assert set(warm.tolist()) == {1, -1} and warm.dtype == np.int64
-    assert abs(warm.mean()) < .2                                   # about half of each
-    assert abs(np.corrcoef(warm, drawn[1])[0, 1]) < .2             # whatever the digit
+    assert abs(warm.mean()) < 0.2  # about half of each
+    assert abs(np.corrcoef(warm, drawn[1])[0, 1]) < 0.2  # whatever the digit
     for ink, picture, sign in zip(drawn[0][..., 0], pictures.astype(int), warm):
         red, _, blue = picture[ink == 0].mean(axis=0)
         assert (red > blue) == (sign == 1), (red, blue)
     corners = pictures[:, [0, 0, -1, -1], [0, -1, 0, -1]].astype(int)
-    assert (np.ptp(corners, axis=1).max(axis=1) > 5).mean() > .9
+    assert (np.ptp(corners, axis=1).max(axis=1) > 5).mean() > 0.9
 
 
 def test_warmth_is_an_attribute_of_the_set():

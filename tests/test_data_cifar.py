@@ -32,8 +32,10 @@ def pictures(n, first=0):
 
 def batch(labels, images):
     """A batch as its description says: label, then the red, green and blue planes."""
-    return b"".join(bytes([label]) + b"".join(image[..., c].tobytes() for c in range(3))
-                    for label, image in zip(labels, images))
+    return b"".join(
+        bytes([label]) + b"".join(image[..., c].tobytes() for c in range(3))
+        for label, image in zip(labels, images)
+    )
 
 
 def train_batches(n=12):
@@ -131,12 +133,15 @@ def test_the_form_is_that_of_the_model(tmp_path):
 GOOD = batch(*pictures(3))
 
 
-@pytest.mark.parametrize("content, complaint", [
-    (b"", "empty, expected a batch"),
-    (GOOD[:-1], "truncated, .* 9218 bytes are not a whole number of 3073-byte records"),
-    (GOOD + b"\n", "9220 bytes"),
-    (GOOD[:3073] + b"\x0a" + GOOD[3074:], "label 10 of picture 1, expected 0 to 9"),
-])
+@pytest.mark.parametrize(
+    "content, complaint",
+    [
+        (b"", "empty, expected a batch"),
+        (GOOD[:-1], "truncated, .* 9218 bytes are not a whole number of 3073-byte records"),
+        (GOOD + b"\n", "9220 bytes"),
+        (GOOD[:3073] + b"\x0a" + GOOD[3074:], "label 10 of picture 1, expected 0 to 9"),
+    ],
+)
 def test_a_broken_batch_is_named_with_its_fault(tmp_path, content, complaint):
     write_set(tmp_path, train_batches() | {"data_batch_3.bin": content})
     one_line(complaint, tmp_path / "data_batch_3.bin", tmp_path)
@@ -155,10 +160,13 @@ def one_line(complaint, path, source):
 def test_a_broken_archive_is_named_with_its_fault(tmp_path):
     path = tmp_path / cifar.ARCHIVE
     good = archive(train_batches())
-    for content, complaint in ((b"", "damaged or no archive"), (b"<html>", "damaged or no archive"),
-                               (good[:len(good) // 2], "damaged or no archive"),
-                               (good[:5000] + bytes(500) + good[5500:], "damaged or no archive"),
-                               (archive({"batches.meta": b""}), "no data_batch_1.bin in")):
+    for content, complaint in (
+        (b"", "damaged or no archive"),
+        (b"<html>", "damaged or no archive"),
+        (good[: len(good) // 2], "damaged or no archive"),
+        (good[:5000] + bytes(500) + good[5500:], "damaged or no archive"),
+        (archive({"batches.meta": b""}), "no data_batch_1.bin in"),
+    ):
         path.write_bytes(content)
         one_line(complaint, path, path)
 
@@ -257,7 +265,7 @@ def test_cifar_is_downloaded_once_and_then_found(mirror):
     assert np.array_equal(first.images, again.images) and len(mirror) == 1 and lines == []
     assert len(load("cifar10", split="test")[0]) == 3 and len(mirror) == 1
     path = published.cache_folder("cifar10") / cifar.ARCHIVE
-    path.write_bytes(path.read_bytes()[:-1])                       # damaged: fetched again
+    path.write_bytes(path.read_bytes()[:-1])  # damaged: fetched again
     assert len(load("cifar10")[0]) == 60 and len(mirror) == 2
 
 

@@ -55,9 +55,9 @@ def test_ink_is_that_of_mnist(drawn):
     """MNIST's training set: mean 33.3 of 255, .191 of the pixels not 0, .133 above 127."""
     images = drawn[0]
     assert abs(images.mean() - 33.3) < 2
-    assert abs((images > 0).mean() - .191) < .015
-    assert abs((images > 127).mean() - .133) < .015
-    assert (images.max(axis=(1, 2, 3)) > 200).all()                # no digit is faint
+    assert abs((images > 0).mean() - 0.191) < 0.015
+    assert abs((images > 127).mean() - 0.133) < 0.015
+    assert (images.max(axis=(1, 2, 3)) > 200).all()  # no digit is faint
 
 
 def test_a_digit_lies_in_the_middle_of_its_page(drawn):
@@ -65,14 +65,14 @@ def test_a_digit_lies_in_the_middle_of_its_page(drawn):
     mass = images.sum(axis=(1, 2))
     for axis in (1, 2):
         centre = (images.sum(axis=3 - axis) * np.arange(28)).sum(axis=1) / mass
-        assert abs(centre - 13.5).max() < 1.5 and abs(centre.mean() - 13.5) < .1
+        assert abs(centre - 13.5).max() < 1.5 and abs(centre.mean() - 13.5) < 0.1
     solid = images > 127
     height = solid.any(axis=2).sum(axis=1)
     width = solid.any(axis=1).sum(axis=1)
     longer = np.maximum(height, width)
     assert longer.max() <= 25 and np.percentile(longer, 5) >= 16 and abs(longer.mean() - 20) < 1
     solid[:, 1:-1, 1:-1] = False
-    assert solid.any(axis=(1, 2)).mean() < .01                     # few reach the border
+    assert solid.any(axis=(1, 2)).mean() < 0.01  # few reach the border
 
 
 def test_classes_can_be_told_apart():
@@ -83,20 +83,20 @@ def test_classes_can_be_told_apart():
     flat = other.reshape(1000, -1).astype(float)
     nearest = ((flat[:, None] - means) ** 2).sum(axis=2).argmin(axis=1)
     right = [(nearest == truth)[truth == c].mean() for c in range(10)]
-    assert np.mean(right) > .7 and min(right) > .4, right
+    assert np.mean(right) > 0.7 and min(right) > 0.4, right
 
 
 def test_a_glyph_is_followed_through_corners_and_lifts():
     controls, basis, drawn = glyphs._trace("0,0 4,0! 4,4 / 0,2 2,2", most=5)
     assert controls.tolist() == [[0, 0], [4, 0], [4, 4], [0, 2], [2, 2]]
-    assert np.allclose(basis.sum(axis=1), 1)                       # moves with its points
+    assert np.allclose(basis.sum(axis=1), 1)  # moves with its points
     x, y = (basis @ controls).T
     assert (~drawn).sum() == 1
     first, second = slice(0, np.argmin(drawn) + 1), slice(np.argmin(drawn) + 1, None)
     on_corner = np.isclose(y[first], 0) | np.isclose(x[first], 4)  # straight up to the corner
     assert on_corner.all() and np.allclose(y[second], 2)
     steps = np.hypot(np.diff(x), np.diff(y))[drawn]
-    assert steps.max() < 1.6 * 10 / glyphs.POINTS                  # 10 is the length of the ink
+    assert steps.max() < 1.6 * 10 / glyphs.POINTS  # 10 is the length of the ink
     assert (x[0], y[0], x[-1], y[-1]) == (0, 0, 2, 2)
 
 
@@ -104,7 +104,7 @@ def test_load_draws_once_and_then_reads(few, folder, monkeypatch):
     first = data.load("digits", seed=3)
     assert (first.name, len(first)) == ("digits", 40) and "seed 3" in first.source
     assert [path.name for path in folder.iterdir()] == ["digits-v1-train-seed3-40.bytes"]
-    monkeypatch.setattr(digits, "make_digits", None)               # nothing is drawn again
+    monkeypatch.setattr(digits, "make_digits", None)  # nothing is drawn again
     again = data.load("digits", seed=3, limit=7)
     assert np.array_equal(again.images, first.images[:7])
     assert np.array_equal(again.labels, first.labels[:7])
@@ -117,18 +117,21 @@ def test_seeds_and_splits_do_not_share_a_file(few, folder):
     assert not np.array_equal(sets[0].images[:20], sets[2].images)
 
 
-@pytest.mark.parametrize("damage", [
-    lambda content: b"",
-    lambda content: content[:len(content) // 2],
-    lambda content: content[:5000] + bytes([content[5000] ^ 1]) + content[5001:],
-    lambda content: content[:-1] + bytes([content[-1] ^ 128]),
-    lambda content: content[:-30] + bytes([content[-30] ^ 2]) + content[-29:],
-    lambda content: b"not digits",
-    lambda content: content + b"more",
-])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: b"",
+        lambda content: content[: len(content) // 2],
+        lambda content: content[:5000] + bytes([content[5000] ^ 1]) + content[5001:],
+        lambda content: content[:-1] + bytes([content[-1] ^ 128]),
+        lambda content: content[:-30] + bytes([content[-30] ^ 2]) + content[-29:],
+        lambda content: b"not digits",
+        lambda content: content + b"more",
+    ],
+)
 def test_a_damaged_cached_file_is_drawn_again_with_a_line(few, folder, damage, capsys):
     good = data.load("digits")
-    path, = folder.iterdir()
+    (path,) = folder.iterdir()
     whole = path.read_bytes()
     path.write_bytes(damage(whole))
     again = data.load("digits")

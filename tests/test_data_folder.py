@@ -2,9 +2,9 @@
 
 import io
 import os
-import time
 import struct
 import sys
+import time
 import zlib
 
 import numpy as np
@@ -61,6 +61,7 @@ def colour(pixels):
 
 # What is taken, and in which order.
 
+
 def test_pictures_are_taken_from_all_sub_folders_in_the_order_of_their_names(photos):
     pixels = {name: noise() for name in ("b.png", "a/2.PNG", "a/10.png", "c/d/e.bmp", "A.Png")}
     for name, picture in pixels.items():
@@ -96,8 +97,9 @@ def test_limit_decodes_the_first_and_no_more(photos, monkeypatch):
         save(photos / f"{name}/1.png", noise())
     decoded = []
     read = decode.read
-    monkeypatch.setattr(decode, "read", lambda path, **form: decoded.append(path.parent.name)
-                        or read(path, **form))
+    monkeypatch.setattr(
+        decode, "read", lambda path, **form: decoded.append(path.parent.name) or read(path, **form)
+    )
     loaded, _ = load(photos, limit=2)
     assert sorted(decoded) == ["a", "b"] and loaded.files == ("a/1.png", "b/1.png")
     assert loaded.classes == ("a", "b", "c") and loaded.labels.tolist() == [0, 1]
@@ -126,6 +128,7 @@ def test_links_are_followed_but_not_in_a_circle(photos, tmp_path):
 
 # How pictures become squares of the size wanted.
 
+
 def test_crop_takes_the_middle_and_squash_takes_all(photos):
     wide = np.zeros((8, 24, 3))
     wide[:, :8], wide[:, 8:16], wide[:, 16:] = RED, GREEN, BLUE
@@ -150,7 +153,7 @@ def test_reducing_averages_instead_of_picking_pixels(photos):
 
 def test_grey_and_colour_become_each_other(photos):
     save(photos / "red.png", np.full((8, 8, 3), RED))
-    assert (only(photos, channels=1) == 76).all()                  # .299 of 255
+    assert (only(photos, channels=1) == 76).all()  # .299 of 255
     save(photos.parent / "grey" / "grey.png", np.full((8, 8), 99))
     assert (only(photos.parent / "grey") == 99).all()
 
@@ -168,6 +171,7 @@ def test_arrays_are_fitted_as_files_are(old, channels, size, wanted):
 
 
 # What may be in a file.
+
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".JPEG", ".webp", ".bmp", ".gif"])
 @pytest.mark.parametrize("channels", [1, 3])
@@ -205,7 +209,7 @@ def test_damaged_exif_data_does_not_cost_the_picture(photos):
 def test_transparency_is_laid_on_white(photos):
     picture = np.zeros((8, 8, 4))
     picture[..., :3], picture[:, :4, 3], picture[:, 4:, 3] = RED, 255, 0
-    picture[0, :, 3] = 51                                          # a fifth
+    picture[0, :, 3] = 51  # a fifth
     for suffix in ("png", "webp"):
         at = photos.parent / suffix
         save(at / f"x.{suffix}", picture, **({"lossless": True} if suffix == "webp" else {}))
@@ -253,12 +257,16 @@ def png(header, rows):
         crc = zlib.crc32(kind + content)
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", crc)
 
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows))
-            + chunk(b"IEND", b""))
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
 
 
 def test_cmyk_is_read_as_the_colour_it_prints(photos):
-    picture = Image.new("CMYK", (16, 16), (0, 255, 255, 0))        # no cyan: red
+    picture = Image.new("CMYK", (16, 16), (0, 255, 255, 0))  # no cyan: red
     picture.save(photos / "x.jpg", quality=100)
     assert np.abs(np.subtract(colour(only(photos)), RED)).max() < 6
     assert abs(only(photos, channels=1) - 76).max() < 6
@@ -267,8 +275,12 @@ def test_cmyk_is_read_as_the_colour_it_prints(photos):
 @pytest.mark.parametrize("suffix", ["gif", "png", "webp"])
 def test_an_animation_gives_its_first_frame(photos, suffix):
     frames = [Image.new("RGB", (8, 8), c) for c in (RED, BLUE)]
-    frames[0].save(photos / f"x.{suffix}", save_all=True, append_images=frames[1:],
-                   **({"lossless": True} if suffix == "webp" else {}))
+    frames[0].save(
+        photos / f"x.{suffix}",
+        save_all=True,
+        append_images=frames[1:],
+        **({"lossless": True} if suffix == "webp" else {}),
+    )
     assert np.abs(only(photos) - RED).max() < 3
 
 
@@ -282,6 +294,7 @@ def test_large_photographs_are_decoded_at_part_of_their_size_with_the_same_resul
 
 # What cannot be read is named, and the rest is used.
 
+
 def jpeg(side=64):
     file = io.BytesIO()
     Image.fromarray(noise(side)).save(file, "JPEG")
@@ -292,8 +305,10 @@ BROKEN = {
     "bomb.png": (png(struct.pack(">2I5B", 10_000, 10_000, 8, 2, 0, 0, 0), b""), "too many pixels"),
     "empty.jpg": (b"", "empty"),
     "half.jpg": (jpeg()[:1500], "truncated"),
-    "larger.png": (png(struct.pack(">2I5B", 60_000, 60_000, 8, 2, 0, 0, 0), b""),
-                   "too many pixels"),
+    "larger.png": (
+        png(struct.pack(">2I5B", 60_000, 60_000, 8, 2, 0, 0, 0), b""),
+        "too many pixels",
+    ),
     "text.png": (b"<html>not found</html>", "not a picture"),
     "tiff.png": (b"II*\0" + bytes(100), "not a picture"),
 }
@@ -306,7 +321,7 @@ def test_a_broken_file_is_skipped_and_named(photos, name):
     save(photos / "a.png", good)
     save(photos / "z.png", good)
     (photos / name).write_bytes(content)
-    for _ in range(2):                                             # decoded, then from the cache
+    for _ in range(2):  # decoded, then from the cache
         loaded, lines = load(photos)
         assert loaded.files == ("a.png", "z.png")
         assert (loaded.images == good).all()
@@ -342,6 +357,7 @@ def test_pillow_warnings_do_not_reach_the_user(photos, recwarn):
 
 # Decoded once.
 
+
 @pytest.fixture
 def pair(photos):
     """A folder of two pictures."""
@@ -354,8 +370,9 @@ def pair(photos):
 def decodings(monkeypatch):
     """The names of the files decoded so far."""
     names, read = [], decode.read
-    monkeypatch.setattr(decode, "read", lambda path, **form: names.append(path.name)
-                        or read(path, **form))
+    monkeypatch.setattr(
+        decode, "read", lambda path, **form: names.append(path.name) or read(path, **form)
+    )
     return names
 
 
@@ -376,8 +393,8 @@ def test_a_changed_folder_is_decoded_again_in_place_of_the_old(pair, decodings, 
     load(pair)
     path = pair / "b.png"
     if change == "touched":
-        os.utime(path, ns=(0, path.stat().st_mtime_ns + 10 ** 9))
-    elif change == "replaced":                                     # by a file of the same time
+        os.utime(path, ns=(0, path.stat().st_mtime_ns + 10**9))
+    elif change == "replaced":  # by a file of the same time
         time = path.stat().st_mtime_ns
         save(path, np.zeros((9, 9, 3)))
         os.utime(path, ns=(0, time))
@@ -393,19 +410,22 @@ def test_a_changed_folder_is_decoded_again_in_place_of_the_old(pair, decodings, 
     assert len(list(cached.iterdir())) == 1
 
 
-@pytest.mark.parametrize("damage", [
-    lambda content: b"",
-    lambda content: content[:7],
-    lambda content: content[:-1],
-    lambda content: content[10:],
-    lambda content: bytes([content[0] ^ 1]) + content[1:],
-    lambda content: content[:-8] + b"\xff" * 8,
-    lambda content: content[:384] + b"[]" + bytes(4) + (2).to_bytes(8, "little"),
-    lambda content: content[:390] + bytes([content[390] ^ 1]) + content[391:],
-])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: b"",
+        lambda content: content[:7],
+        lambda content: content[:-1],
+        lambda content: content[10:],
+        lambda content: bytes([content[0] ^ 1]) + content[1:],
+        lambda content: content[:-8] + b"\xff" * 8,
+        lambda content: content[:384] + b"[]" + bytes(4) + (2).to_bytes(8, "little"),
+        lambda content: content[:390] + bytes([content[390] ^ 1]) + content[391:],
+    ],
+)
 def test_a_damaged_cached_file_is_made_again_with_a_line(pair, decodings, cached, damage):
     good, _ = load(pair)
-    path, = cached.iterdir()
+    (path,) = cached.iterdir()
     content = path.read_bytes()
     path.write_bytes(damage(content))
     loaded, lines = load(pair)
@@ -420,7 +440,7 @@ def test_every_flip_of_a_bit_of_a_cached_file_is_noticed(photos, cached):
         save(photos / f"{name}.png", noise(), pnginfo=None)
     (photos / "bad.png").write_text("no picture")
     good, _ = load(photos)
-    path, = cached.iterdir()
+    (path,) = cached.iterdir()
     content = path.read_bytes()
     for bit in np.random.default_rng(0).permutation(8 * len(content))[:2000]:
         damaged = bytearray(content)
@@ -510,6 +530,7 @@ def test_progress_is_shown_on_a_terminal(pair, monkeypatch):
 
 
 # Through the front door.
+
 
 def test_load_takes_a_folder_of_pictures(pair):
     loaded = data.load(pair, size=4, channels=1, notify=lambda line: None)

@@ -42,11 +42,15 @@ def write_set(folder, n=5, images=IMAGES, labels=LABELS):
 
 
 @pytest.mark.parametrize("place", ["", "mnist", "MNIST/raw"])
-@pytest.mark.parametrize("form", ["{}-idx{}-ubyte", "{}-idx{}-ubyte.gz",
-                                  "{}.idx{}-ubyte", "{}.idx{}-ubyte.gz"])
+@pytest.mark.parametrize(
+    "form", ["{}-idx{}-ubyte", "{}-idx{}-ubyte.gz", "{}.idx{}-ubyte", "{}.idx{}-ubyte.gz"]
+)
 def test_a_folder_is_read_wherever_and_however_its_files_are_spelt(tmp_path, place, form):
-    write_set(tmp_path / place, images=form.format("train-images", 3),
-              labels=form.format("train-labels", 1))
+    write_set(
+        tmp_path / place,
+        images=form.format("train-images", 3),
+        labels=form.format("train-labels", 1),
+    )
     loaded = data.load(tmp_path)
     assert loaded.images.dtype == np.uint8 and loaded.images.shape == (5, 28, 28, 1)
     assert np.array_equal(loaded.images[..., 0], pictures())
@@ -60,7 +64,7 @@ def test_a_file_is_read_with_the_labels_beside_it(tmp_path):
 
 
 def test_a_gz_name_on_plain_bytes_is_read_as_what_it_is(tmp_path):
-    (tmp_path / f"{IMAGES}.gz").write_bytes(idx(pictures()))       # some browsers unpack
+    (tmp_path / f"{IMAGES}.gz").write_bytes(idx(pictures()))  # some browsers unpack
     assert len(data.load(tmp_path)) == 5
 
 
@@ -96,34 +100,43 @@ PACKED = gzip.compress(GOOD, mtime=0)  # else the tests' names tell the time
 BAD_CHECKSUM = PACKED[:-8] + bytes(4) + PACKED[-4:]
 
 
-@pytest.mark.parametrize("content, complaint", [
-    (b"", "empty"),
-    (GOOD[:7], "7 bytes, too short for the 16-byte header"),
-    (GOOD[:-1], f"truncated: {len(GOOD) - 1} bytes found, expected {len(GOOD)} for the 5 images"),
-    (GOOD + b"\n", "trailing bytes"),
-    (idx(np.zeros(30)), "magic number 2049, expected 2051"),
-    (b"<!DOCTYPE html><html></html>", "magic number"),
-    (idx(np.zeros((5, 32, 32))), "32x32 pixels, expected 28x28"),
-    (idx(np.zeros((0, 28, 28))), "no images in it"),
-    (struct.pack(">4I", 2051, *[2 ** 32 - 1] * 3), "expected 28x28|truncated"),
-    (PACKED[:-20], "truncated gzip"),
-    (PACKED[:5], "truncated gzip"),
-    (BAD_CHECKSUM, "damaged gzip data .*CRC"),
-    (PACKED[:20] + bytes(50) + PACKED[70:], "damaged gzip"),
-    (gzip.compress(GOOD[:-1]), "truncated: "),
-])
+@pytest.mark.parametrize(
+    "content, complaint",
+    [
+        (b"", "empty"),
+        (GOOD[:7], "7 bytes, too short for the 16-byte header"),
+        (
+            GOOD[:-1],
+            f"truncated: {len(GOOD) - 1} bytes found, expected {len(GOOD)} for the 5 images",
+        ),
+        (GOOD + b"\n", "trailing bytes"),
+        (idx(np.zeros(30)), "magic number 2049, expected 2051"),
+        (b"<!DOCTYPE html><html></html>", "magic number"),
+        (idx(np.zeros((5, 32, 32))), "32x32 pixels, expected 28x28"),
+        (idx(np.zeros((0, 28, 28))), "no images in it"),
+        (struct.pack(">4I", 2051, *[2**32 - 1] * 3), "expected 28x28|truncated"),
+        (PACKED[:-20], "truncated gzip"),
+        (PACKED[:5], "truncated gzip"),
+        (BAD_CHECKSUM, "damaged gzip data .*CRC"),
+        (PACKED[:20] + bytes(50) + PACKED[70:], "damaged gzip"),
+        (gzip.compress(GOOD[:-1]), "truncated: "),
+    ],
+)
 def test_a_broken_images_file_is_named_with_its_fault(tmp_path, content, complaint):
     path = write_set(tmp_path) / IMAGES
     path.write_bytes(content)
     one_line(complaint, path, tmp_path)
 
 
-@pytest.mark.parametrize("content, complaint", [
-    (b"", "empty"),
-    (GOOD, "magic number 2051, expected 2049"),
-    (idx(np.arange(4)), "4 labels, expected 5 as in train-images"),
-    (idx(np.arange(5))[:-1], "truncated"),
-])
+@pytest.mark.parametrize(
+    "content, complaint",
+    [
+        (b"", "empty"),
+        (GOOD, "magic number 2051, expected 2049"),
+        (idx(np.arange(4)), "4 labels, expected 5 as in train-images"),
+        (idx(np.arange(5))[:-1], "truncated"),
+    ],
+)
 def test_a_broken_labels_file_is_an_error_too(tmp_path, content, complaint):
     path = write_set(tmp_path) / LABELS
     path.write_bytes(content)
@@ -141,13 +154,13 @@ def test_missing_and_unreadable_paths(tmp_path, monkeypatch):
     one_line("no train-images-idx3-ubyte or .gz in this folder", tmp_path, tmp_path)
     with pytest.raises(UserError, match="no such file or folder: give one .* auto, mnist, digits"):
         data.load(tmp_path / "absent")
-    (tmp_path / IMAGES).mkdir()                                    # a folder in a file's place
+    (tmp_path / IMAGES).mkdir()  # a folder in a file's place
     one_line("cannot be read", tmp_path / IMAGES, tmp_path)
 
     def refuse(path):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(mnist.os, "listdir", refuse)               # root may read everything
+    monkeypatch.setattr(mnist.os, "listdir", refuse)  # root may read everything
     one_line("cannot be read .Permission denied", tmp_path, tmp_path)
 
 
@@ -176,21 +189,25 @@ def test_auto_without_mnist_says_so_and_gives_digits(tmp_path, monkeypatch, caps
     assert len(lines) == 2 and "no MNIST train set" in lines[0]
     assert lines[1].startswith("using the built-in digits") and "--data FOLDER" in lines[1]
     data.load("auto")
-    assert capsys.readouterr() == ("", "\n".join(lines) + "\n")    # standard error by default
+    assert capsys.readouterr() == ("", "\n".join(lines) + "\n")  # standard error by default
     with pytest.raises(UserError, match="no MNIST in .*switched off.*MINIGAN_DATA=FOLDER"):
         data.load("mnist", notify=lines.append)
 
 
-@pytest.mark.parametrize("platform, variable, value, expected", [
-    ("linux", "XDG_CACHE_HOME", "{}/xdg", "{}/xdg/minigan"),
-    ("linux", "XDG_CACHE_HOME", "", "{}/home/.cache/minigan"),
-    ("linux", "XDG_CACHE_HOME", "relative", "{}/home/.cache/minigan"),
-    ("darwin", "XDG_CACHE_HOME", "{}/xdg", "{}/home/Library/Caches/minigan"),
-    ("win32", "LOCALAPPDATA", "{}/local", "{}/local/minigan"),
-])
+@pytest.mark.parametrize(
+    "platform, variable, value, expected",
+    [
+        ("linux", "XDG_CACHE_HOME", "{}/xdg", "{}/xdg/minigan"),
+        ("linux", "XDG_CACHE_HOME", "", "{}/home/.cache/minigan"),
+        ("linux", "XDG_CACHE_HOME", "relative", "{}/home/.cache/minigan"),
+        ("darwin", "XDG_CACHE_HOME", "{}/xdg", "{}/home/Library/Caches/minigan"),
+        ("win32", "LOCALAPPDATA", "{}/local", "{}/local/minigan"),
+    ],
+)
 @pytest.mark.skipif(sys.platform == "win32", reason="the home comes from other variables there")
 def test_the_cache_is_where_the_platform_keeps_caches(
-        tmp_path, monkeypatch, platform, variable, value, expected):
+    tmp_path, monkeypatch, platform, variable, value, expected
+):
     monkeypatch.setattr(cache.sys, "platform", platform)
     monkeypatch.setenv(variable, value.format(tmp_path))
     assert str(cache.cache_dir()) == expected.format(tmp_path)

@@ -9,19 +9,24 @@ LEVELS = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
 
 
 def made(images, value_range=None, **more):
-    return Dataset(images, more.pop("labels", None), "mine", "made here", value_range=value_range,
-                   **more)
+    return Dataset(
+        images, more.pop("labels", None), "mine", "made here", value_range=value_range, **more
+    )
 
 
-@pytest.mark.parametrize("images, value_range", [
-    (LEVELS / np.float32(255), (0, 1)),
-    (LEVELS / 127.5 - 1, (-1, 1)),
-    ((LEVELS / np.float16(127.5) - 1).clip(-1, 1).astype(np.float16), (-1, 1)),
-    (LEVELS.astype(np.float32), (0, 255)),
-    (LEVELS.astype(np.uint16) * 257, (0, 65535)),
-    (LEVELS.astype(np.int64), (0, 255)),
-    (255 - LEVELS.astype(np.float32), (0, 255)),
-], ids=str)
+@pytest.mark.parametrize(
+    "images, value_range",
+    [
+        (LEVELS / np.float32(255), (0, 1)),
+        (LEVELS / 127.5 - 1, (-1, 1)),
+        ((LEVELS / np.float16(127.5) - 1).clip(-1, 1).astype(np.float16), (-1, 1)),
+        (LEVELS.astype(np.float32), (0, 255)),
+        (LEVELS.astype(np.uint16) * 257, (0, 65535)),
+        (LEVELS.astype(np.int64), (0, 255)),
+        (255 - LEVELS.astype(np.float32), (0, 255)),
+    ],
+    ids=str,
+)
 def test_numbers_with_a_range_become_the_bytes_they_stand_for(images, value_range):
     found = made(images, value_range).images
     want = LEVELS if images.flat[0] < images.flat[-1] else 255 - LEVELS
@@ -39,11 +44,16 @@ def test_numbers_without_a_range_are_refused(kind):
         made(np.ones((1, 2, 2, 1), kind))
 
 
-@pytest.mark.parametrize("images, value_range", [
-    (LEVELS / 255, (-0.5, 0.5)), (LEVELS / 255 + 1e-3, (0, 1)),
-    (np.full((1, 2, 2, 1), np.nan), (0, 1)),
-    (LEVELS / 255, (1, 0)), (LEVELS.astype(float), (0, 1)),
-])
+@pytest.mark.parametrize(
+    "images, value_range",
+    [
+        (LEVELS / 255, (-0.5, 0.5)),
+        (LEVELS / 255 + 1e-3, (0, 1)),
+        (np.full((1, 2, 2, 1), np.nan), (0, 1)),
+        (LEVELS / 255, (1, 0)),
+        (LEVELS.astype(float), (0, 1)),
+    ],
+)
 def test_numbers_out_of_their_range_are_refused(images, value_range):
     with pytest.raises(ValueError, match="not within value_range"):
         made(images, value_range)

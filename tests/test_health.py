@@ -26,16 +26,26 @@ def test_a_learning_rate_of_one(gan, pictures, tmp_path, capsys):
     assert run(gan.main, *words(pictures, tmp_path, *far_too_high)) == 0
     lines = notes(capsys)
     assert len(lines) == len({line.split(":")[0] for line in lines})  # one an epoch
-    assert any(re.search(r"D has won: D\(x\) is (1|0\.99\d*), D\(G\(z\)\) [\d.e-]+", line)
-               for line in lines)
+    assert any(
+        re.search(r"D has won: D\(x\) is (1|0\.99\d*), D\(G\(z\)\) [\d.e-]+", line)
+        for line in lines
+    )
 
 
-@pytest.mark.parametrize("spoil, line", [
-    (lambda G, D, opt_g, opt_d: G.layers[2].weight.fill(0), "G has collapsed: its pictures"),
-    (lambda G, D, opt_g, opt_d: D.params.fill(0), "G learns nothing: its gradient is 0 at most"),
-    (lambda G, D, opt_g, opt_d: opt_d.state["v"].fill(1e37),
-     "discriminator/optimizer/v reaches 1e+37, and float32 ends at 3.4e+38"),
-])
+@pytest.mark.parametrize(
+    "spoil, line",
+    [
+        (lambda G, D, opt_g, opt_d: G.layers[2].weight.fill(0), "G has collapsed: its pictures"),
+        (
+            lambda G, D, opt_g, opt_d: D.params.fill(0),
+            "G learns nothing: its gradient is 0 at most",
+        ),
+        (
+            lambda G, D, opt_g, opt_d: opt_d.state["v"].fill(1e37),
+            "discriminator/optimizer/v reaches 1e+37, and float32 ends at 3.4e+38",
+        ),
+    ],
+)
 def test_what_is_spoilt_is_named(gan, pictures, tmp_path, capsys, spoil, line):
     at_step(gan, STEPS_PER_EPOCH, spoil)
     train_step = gan.train_step
@@ -50,9 +60,15 @@ def test_what_is_spoilt_is_named(gan, pictures, tmp_path, capsys, spoil, line):
     assert found.startswith("epoch 1: ") and line in found
 
 
-@pytest.mark.parametrize("real, fake, won", [
-    (1.0, 7e-33, True), (0.9995, 0.0005, True), (0.98, 1e-9, False), (1.0, 0.01, False),
-])
+@pytest.mark.parametrize(
+    "real, fake, won",
+    [
+        (1.0, 7e-33, True),
+        (0.9995, 0.0005, True),
+        (0.98, 1e-9, False),
+        (1.0, 0.01, False),
+    ],
+)
 def test_d_has_won_where_both_say_so(real, fake, won):
     G = mg.Sequential([mg.Dense(2, 4)], name="generator")
     G.grads += 1

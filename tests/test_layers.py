@@ -233,7 +233,9 @@ def test_an_unbuilt_layer_says_so():
 @pytest.mark.parametrize("name", ["weight_init", "bias_init"])
 @pytest.mark.parametrize("initializer", ["he", 0.0, None])
 def test_an_initialiser_is_callable(name, initializer):
-    with pytest.raises(TypeError, match="which is not callable: give an initialiser of minigan.init"):
+    with pytest.raises(
+        TypeError, match="which is not callable: give an initialiser of minigan.init"
+    ):
         mg.Dense(3, 4, **{name: initializer})
 
 
@@ -277,7 +279,9 @@ def test_a_gradient_has_the_shape_and_dtype_of_what_it_belongs_to(layer, kernels
     with pytest.raises(ValueError, match="got a dy of"):
         layer.backward(y, of_another)
     for dx_bar in (IMAGES[:1], IMAGES.astype("float32"), IMAGES[..., :1]):
-        with pytest.raises(ValueError, match="got a dx_bar of .* for an input of float64 .3, 4, 2, 6"):
+        with pytest.raises(
+            ValueError, match="got a dx_bar of .* for an input of float64 .3, 4, 2, 6"
+        ):
             layer.double_backward(dx_bar, y, cache)
     assert not layer.grads.any()
 

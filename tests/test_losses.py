@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from minigan import losses
-from minigan.kernels.plain import log_softmax, sigmoid, softplus
 from minigan.gradcheck import check_loss
+from minigan.kernels.plain import log_softmax, sigmoid, softplus
 
 rng = np.random.default_rng(0)
 X = 3 * rng.standard_normal((8, 1))

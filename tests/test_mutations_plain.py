@@ -149,7 +149,8 @@ def others():
     k.average(mean, np.arange(3.0), 0.9)
     pixels = np.arange(6, dtype=np.uint8)
     return [
-        joined, *mg.condition.join_backward(joined, 5), mean, k.from_pixels(pixels, -1.0, 1.0, "f8"),
+        joined, *mg.condition.join_backward(joined, 5), mean,
+        k.from_pixels(pixels, -1.0, 1.0, "f8"),
         k.keep_mask((k.MASK_BLOCK + 3,), 0.75, 1, "here"), k.keep_mask((3,), 0.75, 1, "here", 2, 3),
         *k.statistics(x, (1, 2), 0.5), *dropped(k, x), *normalized(k, x),
         *k.distance_from_one(0 * x, 2.0, False),
@@ -191,7 +192,9 @@ PANEL = {
         lambda c: mg.SGD(c, 0.1, momentum=0.5),
     ),
     "r1": penalized(
-        mg.Tanh, lambda critic, real, fake, step: penalty.r1(critic, real), lambda c: mg.RMSProp(c, 0.1)
+        mg.Tanh,
+        lambda critic, real, fake, step: penalty.r1(critic, real),
+        lambda c: mg.RMSProp(c, 0.1),
     ),
     "clip": penalized(mg.ReLU, clipped, lambda c: mg.SGD(c, 0.1)),
     "checks": checks,

@@ -24,8 +24,12 @@ def test_tensors_are_views_of_one_vector():
     assert net.buffers.shape == (10,)
     names = [name for name, _, _ in net.named_tensors()]
     assert names == [
-        "0.dense.weight", "0.dense.bias", "1.sequential.0.batchnorm.gamma",
-        "1.sequential.0.batchnorm.beta", "4.dense.weight", "4.dense.bias",
+        "0.dense.weight",
+        "0.dense.bias",
+        "1.sequential.0.batchnorm.gamma",
+        "1.sequential.0.batchnorm.beta",
+        "4.dense.weight",
+        "4.dense.bias",
     ]
     net.params[:] = np.arange(net.params.size)
     joined = np.concatenate([param.reshape(-1) for _, param, _ in net.named_tensors()])
@@ -339,9 +343,7 @@ def test_a_layer_of_ones_own_says_what_it_lacks():
     y, cache = net.forward(X)
     with pytest.raises(NotImplementedError, match="Own has no backward"):
         net.backward(y, cache)
-    Own.backward = lambda self, dy, cache, params=True, need_dx=True: (
-        dy if need_dx else None
-    )
+    Own.backward = lambda self, dy, cache, params=True, need_dx=True: dy if need_dx else None
     with pytest.raises(NotImplementedError, match="no double_backward.*second_order=False"):
         mg.penalty.r1(net, X)
     with pytest.raises(NotImplementedError, match="second_order=False"):

@@ -43,8 +43,12 @@ def imported(path):
             folder = path.parents[node.level - 1]
             place = folder.joinpath(*(node.module or "").split("."))
             for alias in node.names:
-                candidates = (place / f"{alias.name}.py", place / alias.name / "__init__.py",
-                              place.with_suffix(".py"), place / "__init__.py")
+                candidates = (
+                    place / f"{alias.name}.py",
+                    place / alias.name / "__init__.py",
+                    place.with_suffix(".py"),
+                    place / "__init__.py",
+                )
                 yield next(file for file in candidates if file.exists())
 
 

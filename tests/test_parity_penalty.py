@@ -5,7 +5,6 @@ import parity_penalty
 import pytest
 from parity_penalty import TOLERANCE, differences
 
-
 pytestmark = pytest.mark.host
 
 

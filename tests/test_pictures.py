@@ -9,7 +9,13 @@ from PIL import Image
 
 from minigan.atomic import replacing
 from minigan.training.pictures import (
-    BACKGROUND, grid, read, save_gif, save_png, thinned, to_uint8,
+    BACKGROUND,
+    grid,
+    read,
+    save_gif,
+    save_png,
+    thinned,
+    to_uint8,
 )  # fmt: skip
 from minigan.training.plot import COLOURS, _extremes, _moving_average, _ticks, loss_curve
 
@@ -205,9 +211,14 @@ class TestGif:
         save_gif(tmp_path / "a.gif", sheets)
         assert (tmp_path / "a.gif").stat().st_size < 900_000
 
-    @pytest.mark.parametrize("frames", [[np.zeros((4, 4), np.uint8)],
-                                        [np.zeros((4, 4), np.uint8)] * 3,
-                                        [np.zeros((4, 4, 3), np.uint8)]])
+    @pytest.mark.parametrize(
+        "frames",
+        [
+            [np.zeros((4, 4), np.uint8)],
+            [np.zeros((4, 4), np.uint8)] * 3,
+            [np.zeros((4, 4, 3), np.uint8)],
+        ],
+    )
     def test_one_frame_or_still_frames(self, tmp_path, frames):
         save_gif(tmp_path / "a.gif", frames)
         with Image.open(tmp_path / "a.gif") as gif:
@@ -254,8 +265,10 @@ def columns_of(picture, colour):
 class TestLossCurve:
     def test_two_panels(self, tmp_path):
         steps = np.arange(1, 51)
-        picture = picture_of(tmp_path, {"step": steps, "epoch": steps, "d_loss": np.full(50, 0.7),
-                                        "d_real": np.full(50, 0.5)})
+        picture = picture_of(
+            tmp_path,
+            {"step": steps, "epoch": steps, "d_loss": np.full(50, 0.7), "d_real": np.full(50, 0.5)},
+        )
         assert picture.shape == (600, 1000, 3)
         rows = rows_of(picture, COLOURS[0])
         assert len(rows) <= 8 and rows[0] < 300 < rows[-1]  # one thin line in each
@@ -289,8 +302,9 @@ class TestLossCurve:
         columns = columns_of(picture, COLOURS[0])
         assert np.diff(columns).max() == 1
 
-    @pytest.mark.parametrize("values", [[], [0.7], [np.nan], [0.0, 0.0], [5e5, 5e5], [1e-9, 2e-9],
-                                        [-4e12, 3e15]])
+    @pytest.mark.parametrize(
+        "values", [[], [0.7], [np.nan], [0.0, 0.0], [5e5, 5e5], [1e-9, 2e-9], [-4e12, 3e15]]
+    )
     def test_odd_histories(self, tmp_path, values):
         history = {"step": np.arange(1, len(values) + 1), "d_loss": values, "d_real": values}
         assert picture_of(tmp_path, history).shape == (600, 1000, 3)

@@ -59,9 +59,12 @@ class Draw:
     def conv(self):
         """(x, w, dy, geometry)."""
         g, n, c, k = self.geometry(), self.size(), self.size(10), self.size(10)
-        return self.normal(n, *g.size, c), self.normal(*g.kernel, c, k), self.normal(
-            n, *g.output, k
-        ), g
+        return (
+            self.normal(n, *g.size, c),
+            self.normal(*g.kernel, c, k),
+            self.normal(n, *g.output, k),
+            g,
+        )
 
     def norm(self):
         """(dy, x, mean, scale, gamma, beta, axes) of features last, or of another axis."""

@@ -78,7 +78,9 @@ def test_the_whole_line(clock):
     (line,) = screen(stream.getvalue())
     assert re.fullmatch(
         r" 42%  █{12}░{18}  epoch 5/10  step 42\d/1000  ETA 0:12  "
-        r"d_loss 0.532  g_loss 1.250  D\(x\) 0.610  D\(G\(z\)\) 0.330  3200 images/s", line)
+        r"d_loss 0.532  g_loss 1.250  D\(x\) 0.610  D\(G\(z\)\) 0.330  3200 images/s",
+        line,
+    )
 
 
 @pytest.mark.parametrize("columns", [20, 40, 60, 80, 100, 120])
@@ -127,7 +129,9 @@ def test_a_pipe_gets_one_line_an_epoch(clock):
     lines = stream.getvalue().splitlines()
     assert "\r" not in stream.getvalue() and "█" not in stream.getvalue()
     assert [line.split("  ")[1:3] for line in lines] == [
-        ["epoch 1/3", "step 100/250"], ["epoch 2/3", "step 200/250"], ["epoch 3/3", "step 250/250"]
+        ["epoch 1/3", "step 100/250"],
+        ["epoch 2/3", "step 200/250"],
+        ["epoch 3/3", "step 250/250"],
     ]
     assert lines[-1].startswith("100%") and "D(G(z)) 0.330" in lines[-1]
 
@@ -137,7 +141,10 @@ def test_a_pipe_hears_of_every_epoch_when_updates_are_sparse(clock):
     run(build(stream, clock), clock, range(0, 1001, 30))
     lines = stream.getvalue().splitlines()
     assert [line.split("  ")[2] for line in lines[:4]] == [
-        "step 120/1000", "step 210/1000", "step 300/1000", "step 420/1000"
+        "step 120/1000",
+        "step 210/1000",
+        "step 300/1000",
+        "step 420/1000",
     ]
 
 
@@ -204,8 +211,16 @@ def test_streams_that_cannot_show_blocks(clock, encoding, bar):
     assert bar * 15 in stream.getvalue() and "saved ?.png" in stream.getvalue()
 
 
-@pytest.mark.parametrize("value, text", [(float("nan"), "nan"), (-0.71, "-0.710"), (0.0, "0.000"),
-                                         (2e-5, "2.00e-05"), (1234567.0, "1.23e+06")])
+@pytest.mark.parametrize(
+    "value, text",
+    [
+        (float("nan"), "nan"),
+        (-0.71, "-0.710"),
+        (0.0, "0.000"),
+        (2e-5, "2.00e-05"),
+        (1234567.0, "1.23e+06"),
+    ],
+)
 def test_numbers(clock, value, text):
     stream = Stream(terminal=True)
     build(stream, clock).update(1, {"d_loss": value})

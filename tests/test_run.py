@@ -58,7 +58,12 @@ def test_results(gan, pictures, tmp_path, capsys, dtype):
     out = tmp_path / "out"
     assert run(gan.main, *words(pictures, out, "--dtype", dtype, "--lr", "0.003")) == 0
     assert {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()} == {
-        ".lock", "checkpoint.npz", "config.json", "history.csv", "losses.png", "samples.gif",
+        ".lock",
+        "checkpoint.npz",
+        "config.json",
+        "history.csv",
+        "losses.png",
+        "samples.gif",
         *(os.path.join("samples", f"epoch_{epoch:03d}.png") for epoch in range(EPOCHS + 1)),
     }
 
@@ -113,14 +118,17 @@ def test_samples_show_the_same_z_in_evaluation_mode(gan, pictures, tmp_path, epo
     assert not np.array_equal(found, sheet(train=True))
 
 
-@pytest.mark.parametrize("more, steps, epochs", [
-    ([], 10, 2),
-    (["--limit", 20], 4, 2),
-    (["--limit", 8], 2, 2),
-    (["--steps", 3], 3, 1),
-    (["--steps", 12], 12, 3),  # beyond --epochs: --steps says how many in all
-    (["--batch-size", 43], 2, 2),
-])
+@pytest.mark.parametrize(
+    "more, steps, epochs",
+    [
+        ([], 10, 2),
+        (["--limit", 20], 4, 2),
+        (["--limit", 8], 2, 2),
+        (["--steps", 3], 3, 1),
+        (["--steps", 12], 12, 3),  # beyond --epochs: --steps says how many in all
+        (["--batch-size", 43], 2, 2),
+    ],
+)
 def test_limit_steps_and_batch_size(gan, pictures, tmp_path, more, steps, epochs):
     assert run(gan.main, *words(pictures, tmp_path, *more)) == 0
     assert saved_step(tmp_path) == len(history(tmp_path)) == steps
@@ -200,12 +208,15 @@ def test_a_second_ctrl_c_stops_at_once(gan, pictures, tmp_path, capsys, monkeypa
     assert_same_results(tmp_path / "out", whole)
 
 
-@pytest.mark.parametrize("whole_words, legs", [
-    ([], [["--steps", 7], ["--epochs", 2]]),
-    (["--steps", 8], [["--steps", 2], ["--steps", 3], ["--steps", 5], ["--steps", 8]]),
-    (["--epochs", 3], [["--epochs", 1], ["--epochs", 3]]),
-    (["--sample-every", 3], [["--sample-every", 3, "--steps", 6], ["--epochs", 2]]),
-])
+@pytest.mark.parametrize(
+    "whole_words, legs",
+    [
+        ([], [["--steps", 7], ["--epochs", 2]]),
+        (["--steps", 8], [["--steps", 2], ["--steps", 3], ["--steps", 5], ["--steps", 8]]),
+        (["--epochs", 3], [["--epochs", 1], ["--epochs", 3]]),
+        (["--sample-every", 3], [["--sample-every", 3, "--steps", 6], ["--epochs", 2]]),
+    ],
+)
 def test_a_run_in_legs_is_the_run_in_one_go(gan, pictures, tmp_path, whole_words, legs):
     whole, out = tmp_path / "whole", tmp_path / "legs"
     assert run(gan.main, *words(pictures, whole, *whole_words)) == 0
@@ -222,9 +233,7 @@ def test_resuming_a_finished_run_changes_nothing(gan, tmp_path, capsys, whole):
     assert_same_results(tmp_path / "out", whole)
 
 
-def test_a_run_killed_between_any_two_writes_goes_on(
-    gan, pictures, tmp_path, monkeypatch, whole
-):
+def test_a_run_killed_between_any_two_writes_goes_on(gan, pictures, tmp_path, monkeypatch, whole):
     # What a kill leaves is what is on the disk at that moment, so a copy stands for it.
     # Files change when a temporary one takes their place: copy the folder before each.
     # Only the history is also appended to, which can leave half a row.
@@ -260,8 +269,9 @@ def test_ctrl_c_in_a_terminal(pictures, tmp_path):
     example_path = HERE.parent / "examples" / "mnist_gan.py"
     variables = environment(tmp_path)
     del variables["HOME"]
-    settings = dict(cwd=tmp_path, env=variables, text=True,
-                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    settings = dict(
+        cwd=tmp_path, env=variables, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     command = python(example_path, *words(pictures, "my results", "--epochs", 10**6))
     with subprocess.Popen(command, **settings) as process:
         while "parameters" not in process.stderr.readline():
@@ -435,9 +445,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_a_damaged_history_is_restored_on_resume(
-    gan, pictures, tmp_path, capsys, whole, damage
-):
+def test_a_damaged_history_is_restored_on_resume(gan, pictures, tmp_path, capsys, whole, damage):
     out = tmp_path / "out"
     assert run(gan.main, *words(pictures, out, "--steps", 7)) == 0
     path = out / "history.csv"
@@ -559,9 +567,16 @@ def test_a_resume_notices_that_the_run_has_become_another(
     assert_same_results(out, whole)
 
 
-@pytest.mark.parametrize("name", [
-    "config.json", "history.csv", "losses.png", "samples.gif", "samples/epoch_000.png",
-])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "config.json",
+        "history.csv",
+        "losses.png",
+        "samples.gif",
+        "samples/epoch_000.png",
+    ],
+)
 def test_what_is_not_ours_is_never_written_over(gan, pictures, tmp_path, capsys, name):
     path = tmp_path / "out" / name
     path.parent.mkdir(parents=True)

@@ -7,7 +7,6 @@ import sys
 import pytest
 from helpers import HERE, environment, python
 
-
 # Runs an example with only so much more memory than its imports took.
 LIMITED = """
 import resource, sys
@@ -37,11 +36,14 @@ def run_limited(home, script, megabytes, *words):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a limit on memory")
-@pytest.mark.parametrize("script, megabytes, words", [
-    ("mnist_gan", 270, ["--width", 1]),
-    ("dcgan", 300, ["--width", 0.1]),
-    ("wgan_gp", 400, ["--width", 0.1]),
-])
+@pytest.mark.parametrize(
+    "script, megabytes, words",
+    [
+        ("mnist_gan", 270, ["--width", 1]),
+        ("dcgan", 300, ["--width", 0.1]),
+        ("wgan_gp", 400, ["--width", 0.1]),
+    ],
+)
 def test_the_line_names_a_batch_that_fits(script, megabytes, words, tmp_path):
     words = [*words, "--limit", 4096, "--steps", 1]
 

@@ -56,8 +56,9 @@ def test_no_flip_of_a_bit_gives_other_weights(tmp_path):
         network.save(path)
         right, content = archive.read(path), path.read_bytes()
         begin = [at for at in range(len(content) - 4) if content[at : at + 2] == b"PK"]
-        near = sorted({at for start in begin for at in range(start, start + 300)
-                       if at < len(content)})
+        near = sorted(
+            {at for start in begin for at in range(start, start + 300) if at < len(content)}
+        )
         bits = [(at, bit) for at in near for bit in range(8)]
         random.Random(0).shuffle(bits)
         for at, bit in bits[:most]:
@@ -78,10 +79,35 @@ def test_no_flip_of_a_bit_gives_other_weights(tmp_path):
 # Descriptions.
 
 ODD = [
-    None, True, False, 0, -1, 1, 2, 3.7, 1e308, -1e-320, float("nan"), float("inf"), 10**30, 2**63,
-    "", "x", "Dense", "\x1b[31m\n", "é" * 300, "a" * 20_000, [], [1], [[[]]], {},
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1,
+    2,
+    3.7,
+    1e308,
+    -1e-320,
+    float("nan"),
+    float("inf"),
+    10**30,
+    2**63,
+    "",
+    "x",
+    "Dense",
+    "\x1b[31m\n",
+    "é" * 300,
+    "a" * 20_000,
+    [],
+    [1],
+    [[[]]],
+    {},
     {"class": "Dense"},
-    {"class": 3}, {"class": "Sequential", "layers": []}, [{"class": "Normal"}], list(range(2000)),
+    {"class": 3},
+    {"class": "Sequential", "layers": []},
+    [{"class": "Normal"}],
+    list(range(2000)),
 ]
 
 
@@ -131,9 +157,14 @@ def test_no_description_gives_a_traceback(gan, checkpoint, tmp_path, capsys):
     """2,000 changed ones through all that reads them: load, info, sample and resume."""
     stored, path = Checkpoint(checkpoint), tmp_path / "changed.npz"
     layers = [
-        mg.Dense(100, 4, weight_init=mg.init.Normal(0.1)), mg.BatchNorm(4), mg.Reshape((2, 2, 1)),
-        mg.UpSample2d(), mg.Conv2d(1, 1, 3), mg.ConvTranspose2d(1, 1, (4, 2), stride=(7, 7)),
-        mg.Sequential([mg.LeakyReLU(0.1), mg.Dropout(0.5, always=True)]), mg.Tanh(),
+        mg.Dense(100, 4, weight_init=mg.init.Normal(0.1)),
+        mg.BatchNorm(4),
+        mg.Reshape((2, 2, 1)),
+        mg.UpSample2d(),
+        mg.Conv2d(1, 1, 3),
+        mg.ConvTranspose2d(1, 1, (4, 2), stride=(7, 7)),
+        mg.Sequential([mg.LeakyReLU(0.1), mg.Dropout(0.5, always=True)]),
+        mg.Tanh(),
     ]
     run_stored = stored.run | {"data": stored.run["data"] | {"shape": [28, 28, 1]}}
     save(path, {"generator": mg.Sequential(layers, name="generator")}, run=run_stored)
@@ -192,9 +223,12 @@ def test_no_data_file_gives_a_traceback(tmp_path, monkeypatch):
             tar.addfile(member, io.BytesIO(records))
     Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(png, "PNG")
     kinds = {
-        "train-images-idx3-ubyte": images, "train-images-idx3-ubyte.gz": gzip.compress(images),
-        "train-labels-idx1-ubyte": labels, "data_batch_1.bin": records,
-        "cifar-10-binary.tar.gz": archive_file.getvalue(), "picture.png": png.getvalue(),
+        "train-images-idx3-ubyte": images,
+        "train-images-idx3-ubyte.gz": gzip.compress(images),
+        "train-labels-idx1-ubyte": labels,
+        "data_batch_1.bin": records,
+        "cifar-10-binary.tar.gz": archive_file.getvalue(),
+        "picture.png": png.getvalue(),
     }
     for number in range(2000):
         folder = tmp_path / str(number)
@@ -234,8 +268,13 @@ def forty_thousand_layers(folder):
 
 def described_network(layers):
     network = {"class": "Sequential", "layers": layers, "name": "d", "seed": 0, "dtype": "float32"}
-    description = {"format": "minigan checkpoint", "version": 1, "networks": {"d": network},
-                   "optimizer_steps": {}, "run": None}
+    description = {
+        "format": "minigan checkpoint",
+        "version": 1,
+        "networks": {"d": network},
+        "optimizer_steps": {},
+        "run": None,
+    }
     return npz_bytes(description=np.frombuffer(json.dumps(description).encode(), np.uint8))
 
 
@@ -269,7 +308,10 @@ def upsampling_bomb(folder):
         [mg.Dense(2, 1), mg.Reshape((1, 1, 1)), mg.UpSample2d(12_000)], name="generator"
     )
     run_stored = {
-        "name": "x", "options": {}, "value_range": [-1.0, 1.0], "step": 1,
+        "name": "x",
+        "options": {},
+        "value_range": [-1.0, 1.0],
+        "step": 1,
         "data": {"name": "x", "count": 1, "shape": [12_000, 12_000, 1], "crc32": 0},
         "latent": vars(latent) | {"classes": []},
     }
@@ -326,8 +368,20 @@ def pipe_for_a_checkpoint(folder):
     return "info", folder / "pipe"
 
 
-BOMBS = [dense_bomb, forty_thousand_layers, deflated_bomb, overlapping_bomb, upsampling_bomb,
-         idx_bomb, idx_tail_bomb, label_bomb, sparse_bomb, endless, pipe, pipe_for_a_checkpoint]
+BOMBS = [
+    dense_bomb,
+    forty_thousand_layers,
+    deflated_bomb,
+    overlapping_bomb,
+    upsampling_bomb,
+    idx_bomb,
+    idx_tail_bomb,
+    label_bomb,
+    sparse_bomb,
+    endless,
+    pipe,
+    pipe_for_a_checkpoint,
+]
 
 # Runs a command; then its peak of memory, in MB.
 MEASURED = """
@@ -355,8 +409,12 @@ finally:
 def measured(home, what, path):
     """(exit code, what it said, peak of memory in MB) of a command on a file."""
     result = subprocess.run(
-        python("-c", MEASURED, what, path), env=environment(home), cwd=home,
-        capture_output=True, text=True, timeout=60,
+        python("-c", MEASURED, what, path),
+        env=environment(home),
+        cwd=home,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     return result.returncode, result.stderr, int(result.stdout.split()[-1])
 

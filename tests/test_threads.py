@@ -98,8 +98,7 @@ def test_calls_from_two_threads_have_the_same_results():
 
     expected, found = total(), []
     users = [
-        threading.Thread(target=lambda: found.extend(total() for _ in range(100)))
-        for _ in range(2)
+        threading.Thread(target=lambda: found.extend(total() for _ in range(100))) for _ in range(2)
     ]
     for user in users:
         user.start()

@@ -7,8 +7,8 @@ import pytest
 
 import minigan as mg
 from minigan import losses
-from minigan.kernels.plain import sigmoid, softplus
 from minigan.gradcheck import Check, check_layer
+from minigan.kernels.plain import sigmoid, softplus
 
 RNG = np.random.default_rng(9)
 X = RNG.standard_normal((4, 3, 5))

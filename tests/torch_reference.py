@@ -75,8 +75,12 @@ class TorchNetwork:
     def _mask(self, layer, x):
         call = self._calls[layer.where] = self._calls.get(layer.where, -1) + 1
         mask = mg.random.keep_mask(
-            tuple(x.shape), 1 - layer.rate, seed=layer.seed, where=layer.where,
-            step=self._step, call=call,
+            tuple(x.shape),
+            1 - layer.rate,
+            seed=layer.seed,
+            where=layer.where,
+            step=self._step,
+            call=call,
         )
         return torch.from_numpy(mask)
 
@@ -103,9 +107,7 @@ def _conv(layer, x, weight):
 
 def _conv_transpose(layer, x, weight):
     """weight (k, k, outputs, inputs).  The whole adjoint, less what falls on padding."""
-    y = _channels_last(
-        functional.conv_transpose2d, x, _channels_first(weight), stride=layer.stride
-    )
+    y = _channels_last(functional.conv_transpose2d, x, _channels_first(weight), stride=layer.stride)
     size = x.shape[1] * layer.stride if layer.padding == "same" else None
     before, after = _zeros(layer, size)
     stop = y.shape[1] - after

@@ -26,11 +26,23 @@ from .status import say
 __all__ = ["Dataset", "attributes", "cifar", "digits", "folder", "load", "mnist"]
 
 NAMES = ("auto", "mnist", "digits", "cifar10")
-AUTO_PATIENCE = 5.0        # seconds that "auto" waits for silent mirrors
+AUTO_PATIENCE = 5.0  # seconds that "auto" waits for silent mirrors
 
 
-def load(name="auto", *, auto="mnist", size=None, channels=None, fit="crop", classes=None,
-         split="train", limit=None, seed=0, notify=None, download=True):
+def load(
+    name="auto",
+    *,
+    auto="mnist",
+    size=None,
+    channels=None,
+    fit="crop",
+    classes=None,
+    split="train",
+    limit=None,
+    seed=0,
+    notify=None,
+    download=True,
+):
     """Load a `Dataset` by name or path; its images are uint8 (N, size, size, channels).
 
     name: one of
@@ -63,8 +75,7 @@ def load(name="auto", *, auto="mnist", size=None, channels=None, fit="crop", cla
     check_form(size, channels, fit)
     notify = notify or say
 
-    drawn = dict(split=split, seed=seed, size=size, channels=channels, limit=limit,
-                 notify=notify)
+    drawn = dict(split=split, seed=seed, size=size, channels=channels, limit=limit, notify=notify)
     found = dict(split=split, classes=classes, notify=notify, download=download)
 
     if name == "auto" and auto == "digits":
@@ -84,10 +95,14 @@ def load(name="auto", *, auto="mnist", size=None, channels=None, fit="crop", cla
         path = Path(os.path.expanduser(name))
         kind = _kind(path, auto, split, classes)
         if kind == "folder":
-            return folder.load(path, size=size, channels=channels, fit=fit, limit=limit,
-                               notify=notify)
-        dataset = (mnist.read(path, split=split) if kind == "mnist"
-                   else cifar.read(path, split=split, classes=classes, notify=notify))
+            return folder.load(
+                path, size=size, channels=channels, fit=fit, limit=limit, notify=notify
+            )
+        dataset = (
+            mnist.read(path, split=split)
+            if kind == "mnist"
+            else cifar.read(path, split=split, classes=classes, notify=notify)
+        )
     if limit is not None:
         dataset = dataset.limit(limit)
     return replace(dataset, images=fit_images(dataset.images, size=size, channels=channels))
@@ -101,15 +116,22 @@ def _published(name, *, split, classes, notify, download, patience):
 def _kind(path, auto, split, classes):
     """What is at `path`, `"mnist"`, `"cifar10"` or `"folder"`; UserError if it is nothing."""
     if not os.path.exists(path):
-        raise UserError(f"data {path}: no such file or folder: "
-                        f"give one that exists, or one of {', '.join(NAMES)}")
+        raise UserError(
+            f"data {path}: no such file or folder: "
+            f"give one that exists, or one of {', '.join(NAMES)}"
+        )
     if not os.path.isdir(path):
         return "cifar10" if path.name.endswith((".tar.gz", ".tgz", ".tar")) else "mnist"
     for kind in sorted(("mnist", "cifar10"), key=lambda kind: kind != auto):
-        if (mnist.holds(path, split=split) if kind == "mnist"
-                else cifar.holds(path, split=split, classes=classes)):
+        if (
+            mnist.holds(path, split=split)
+            if kind == "mnist"
+            else cifar.holds(path, split=split, classes=classes)
+        ):
             return kind
     if folder.holds(path):
         return "folder"
-    raise UserError(f"{path}: no train-images-idx3-ubyte or .gz in this folder, no CIFAR-10 and no "
-                    "pictures: give the folder that holds one of these")
+    raise UserError(
+        f"{path}: no train-images-idx3-ubyte or .gz in this folder, no CIFAR-10 and no "
+        "pictures: give the folder that holds one of these"
+    )

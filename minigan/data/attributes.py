@@ -47,8 +47,10 @@ def label(dataset, attribute=None, *, table=None, notify=None):
     labels = (dataset.attributes[name] > 0).astype(np.int64)
     have = int(labels.sum())
     if not 0 < have < len(labels):
-        raise UserError(f"attribute {name}: {have} of {len(labels)} pictures have it; "
-                        "two kinds of pictures are wanted")
+        raise UserError(
+            f"attribute {name}: {have} of {len(labels)} pictures have it; "
+            "two kinds of pictures are wanted"
+        )
     notify(f"attribute {name}: {have:,} pictures have it, {len(labels) - have:,} have not")
     return replace(dataset, labels=labels, classes=(f"not_{name}", name))
 
@@ -61,16 +63,19 @@ def read(path, attribute=None):
             lines = csv.reader(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""))
             header = [word.strip() for word in next(lines, [])]
             if header[:1] != [FIRST_COLUMN]:
-                raise UserError(f"{path} is not an attribute table: its first line should begin "
-                                f"with {FIRST_COLUMN}, it is {','.join(header)[:60]!r}")
+                raise UserError(
+                    f"{path} is not an attribute table: its first line should begin "
+                    f"with {FIRST_COLUMN}, it is {','.join(header)[:60]!r}"
+                )
             name = _choose(attribute, header[1:], str(path))
             column = header.index(name)
             values = {}
             for words in filter(None, lines):
                 place = f"{path}, line {lines.line_num}"
                 if len(words) != len(header):
-                    raise UserError(f"{place}: {len(words)} values in a table of {len(header)} "
-                                    "columns")
+                    raise UserError(
+                        f"{place}: {len(words)} values in a table of {len(header)} columns"
+                    )
                 picture, value = words[0].strip(), words[column].strip()
                 if value not in VALUES:
                     raise UserError(f"{place}: {name} of {picture} is {value!r}: give 1 or -1")
@@ -118,16 +123,25 @@ def _match(dataset, name, rows, table, notify):
         if row not in rows:
             continue
         if row in row_of:
-            raise UserError(f"{table}: {row} may be {row_of[row]} or {file}: "
-                            "write the folder's name before it")
+            raise UserError(
+                f"{table}: {row} may be {row_of[row]} or {file}: write the folder's name before it"
+            )
         row_of[row] = file
         chosen.append(index)
         values.append(rows[row])
     if not chosen:
-        raise UserError(f"{table} names none of the pictures: it has {next(iter(rows), 'no row')}, "
-                        f"the first picture is {dataset.files[0]}")
-    notify(f"{table}: {len(chosen):,} pictures have a row; {len(dataset) - len(chosen):,} pictures "
-           f"without a row are left out, {len(rows) - len(chosen):,} rows have no picture")
+        raise UserError(
+            f"{table} names none of the pictures: it has {next(iter(rows), 'no row')}, "
+            f"the first picture is {dataset.files[0]}"
+        )
+    notify(
+        f"{table}: {len(chosen):,} pictures have a row; {len(dataset) - len(chosen):,} pictures "
+        f"without a row are left out, {len(rows) - len(chosen):,} rows have no picture"
+    )
     images = dataset.images if len(chosen) == len(dataset) else dataset.images[chosen]
-    return replace(dataset, images=images, files=tuple(row_of.values()),
-                   attributes={name: np.array(values, np.int64)})
+    return replace(
+        dataset,
+        images=images,
+        files=tuple(row_of.values()),
+        attributes={name: np.array(values, np.int64)},
+    )

@@ -18,15 +18,14 @@ from ..regular import open_regular
 from . import folder, idx, published
 from .dataset import Dataset
 
-CLASSES = ("airplane", "automobile", "bird", "cat", "deer",
-           "dog", "frog", "horse", "ship", "truck")
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 BATCHES = {"train": tuple(f"data_batch_{i}.bin" for i in range(1, 6)), "test": ("test_batch.bin",)}
 SIDE = 32
-RECORD = 1 + 3 * SIDE ** 2
+RECORD = 1 + 3 * SIDE**2
 
 ARCHIVE = "cifar-10-binary.tar.gz"
 ARCHIVE_SIZE = 170_052_171
-LARGEST_UNPACKED = 200_000_000     # bytes of the archive without its compression, and a few more
+LARGEST_UNPACKED = 200_000_000  # bytes of the archive without its compression, and a few more
 ARCHIVE_SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
 MIRRORS = ("https://www.cs.toronto.edu/~kriz/", "https://cave.cs.toronto.edu/kriz/")
 PLACES = (".", "cifar10", "cifar-10-batches-bin", "cifar10/cifar-10-batches-bin")
@@ -49,8 +48,13 @@ def load(*, notify, split="train", classes=None, allow_download=True, patience=m
             return read(mine, notify=notify, split=split, classes=classes)
         notify(f"MINIGAN_DATA={mine}: no CIFAR-10 {split} set in this folder, looking elsewhere")
     content = _published(notify, allow_download, patience)
-    return _chosen(_unpacked(content, ARCHIVE, split), split, classes, notify,
-                   f"CIFAR-10 {split} set, as published")
+    return _chosen(
+        _unpacked(content, ARCHIVE, split),
+        split,
+        classes,
+        notify,
+        f"CIFAR-10 {split} set, as published",
+    )
 
 
 def read(path, *, notify, split="train", classes=None):
@@ -64,14 +68,19 @@ def read(path, *, notify, split="train", classes=None):
     path = Path(path)
     place = _find(path, split, classes) if os.path.isdir(path) else path
     if place is None:
-        raise UserError(f"{path}: no {BATCHES[split][0]} and no {ARCHIVE} in this folder, its "
-                        "cifar10/ or its cifar-10-batches-bin/: give the folder of CIFAR-10's "
-                        "binary version")
+        raise UserError(
+            f"{path}: no {BATCHES[split][0]} and no {ARCHIVE} in this folder, its "
+            "cifar10/ or its cifar-10-batches-bin/: give the folder of CIFAR-10's "
+            "binary version"
+        )
     if not os.path.isdir(place):
         batches = _unpacked(_content(place), place, split)
     elif any(name in published.list_names(place) for name in BATCHES[split]):
-        batches = ((place / name, _content(place / name)) for name in BATCHES[split]
-                   if os.path.exists(place / name))
+        batches = (
+            (place / name, _content(place / name))
+            for name in BATCHES[split]
+            if os.path.exists(place / name)
+        )
     else:
         names = None if classes is None else [CLASSES[number] for number in _numbers(classes)]
         pictures = folder.load(place, size=SIDE, channels=3, notify=notify, classes=names)
@@ -110,15 +119,16 @@ def _numbers(classes):
         elif name in range(10):
             numbers.append(int(name))
         else:
-            raise UserError(f"no class {name!r} in CIFAR-10: "
-                            f"give one of {', '.join(CLASSES)}, or 0 to 9")
+            raise UserError(
+                f"no class {name!r} in CIFAR-10: give one of {', '.join(CLASSES)}, or 0 to 9"
+            )
     return numbers
 
 
 def _chosen(batches, split, classes, notify, source):
     """The `Dataset` of the chosen classes from (where, content) of the batches there are."""
     numbers = list(range(10)) if classes is None else _numbers(classes)
-    new = np.full(10, -1)                                    # label in the file -> label here
+    new = np.full(10, -1)  # label in the file -> label here
     new[numbers] = np.arange(len(numbers))
     images, labels, present = [], [], []
     for where, content in batches:
@@ -143,13 +153,17 @@ def _records(content, where):
     if not content:
         raise UserError(f"{where}: empty, expected a batch of CIFAR-10: {FIX}")
     if len(content) % RECORD:
-        raise UserError(f"{where}: truncated, or no batch of CIFAR-10: {len(content)} bytes are "
-                        f"not a whole number of {RECORD}-byte records: {FIX}")
+        raise UserError(
+            f"{where}: truncated, or no batch of CIFAR-10: {len(content)} bytes are "
+            f"not a whole number of {RECORD}-byte records: {FIX}"
+        )
     records = np.frombuffer(content, np.uint8).reshape(-1, RECORD)
     if records[:, 0].max() > 9:
         at = int(np.argmax(records[:, 0] > 9))
-        raise UserError(f"{where}: label {records[at, 0]} of picture {at}, expected 0 to 9: "
-                        "give a batch of CIFAR-10's binary version")
+        raise UserError(
+            f"{where}: label {records[at, 0]} of picture {at}, expected 0 to 9: "
+            "give a batch of CIFAR-10's binary version"
+        )
     return records
 
 
@@ -158,8 +172,9 @@ def _content(path):
         with open_regular(path) as file:
             return file.read()
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}): "
-                        "make it a readable file") from error
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror}): make it a readable file"
+        ) from error
 
 
 def _unpacked(content, where, split):
@@ -181,8 +196,9 @@ def _unpacked(content, where, split):
     except (tarfile.TarError, EOFError, OSError, ValueError) as error:
         raise UserError(f"{where}: damaged or no archive ({error}): {FIX}") from error
     if not batches:
-        raise UserError(f"{where}: no {BATCHES[split][0]} in this archive: "
-                        "give the binary version of CIFAR-10")
+        raise UserError(
+            f"{where}: no {BATCHES[split][0]} in this archive: give the binary version of CIFAR-10"
+        )
     return [(f"{where}/{name}", batches[name]) for name in BATCHES[split] if name in batches]
 
 
@@ -190,12 +206,19 @@ def _published(notify, allow_download, patience):
     """The archive exactly as published, from the cache or a mirror."""
     kept = published.cache_folder("cifar10")
     if kept:
-        with contextlib.suppress(ValueError):                # missing or damaged: fetched again
+        with contextlib.suppress(ValueError):  # missing or damaged: fetched again
             return _genuine(_content(kept / ARCHIVE))
     return published.fetch(
-        "CIFAR-10", ARCHIVE, urls=[f"{mirror}{ARCHIVE}" for mirror in MIRRORS],
-        accept=_genuine, limit=ARCHIVE_SIZE, folder=kept, notify=notify,
-        allow_download=allow_download, patience=patience)
+        "CIFAR-10",
+        ARCHIVE,
+        urls=[f"{mirror}{ARCHIVE}" for mirror in MIRRORS],
+        accept=_genuine,
+        limit=ARCHIVE_SIZE,
+        folder=kept,
+        notify=notify,
+        allow_download=allow_download,
+        patience=patience,
+    )
 
 
 def _genuine(content):

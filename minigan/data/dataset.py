@@ -52,9 +52,13 @@ class Dataset:
         def first(values):
             return None if values is None else values[:n]
 
-        return replace(self, images=self.images[:n], labels=first(self.labels),
-                       files=first(self.files),
-                       attributes={name: first(v) for name, v in self.attributes.items()})
+        return replace(
+            self,
+            images=self.images[:n],
+            labels=first(self.labels),
+            files=first(self.files),
+            attributes={name: first(v) for name, v in self.attributes.items()},
+        )
 
 
 def as_bytes(images, value_range=None):
@@ -63,19 +67,25 @@ def as_bytes(images, value_range=None):
     if value_range is None:
         if kind == np.uint8:
             return images
-        if kind == bool:
+        if kind.kind == "b":
             return images.astype(np.uint8) * 255
-        raise TypeError(f"images of {kind} need a value_range, the numbers that are black and "
-                        "white: (0, 1) or (-1, 1) of most floats, (0, 65535) of uint16")
+        raise TypeError(
+            f"images of {kind} need a value_range, the numbers that are black and "
+            "white: (0, 1) or (-1, 1) of most floats, (0, 65535) of uint16"
+        )
     low, high = value_range
     if not low < high or not (images.min() >= low and images.max() <= high):  # false for a NaN
-        raise ValueError(f"images are from {images.min()} to {images.max()}, "
-                         f"which is not within value_range {value_range}")
+        raise ValueError(
+            f"images are from {images.min()} to {images.max()}, "
+            f"which is not within value_range {value_range}"
+        )
     return np.rint((images.astype(np.float64) - low) * (255 / (high - low))).astype(np.uint8)
 
 
 def check_limit(n, count, name):
     """UserError unless 1 <= n <= count, the number of pictures in the set `name`."""
     if not 1 <= n <= count:
-        raise UserError(f"limit {n} is not a number of pictures in {name}: "
-                        f"give one from 1 to {count}, or none to use them all")
+        raise UserError(
+            f"limit {n} is not a number of pictures in {name}: "
+            f"give one from 1 to {count}, or none to use them all"
+        )

@@ -15,7 +15,7 @@ from .fitting import fit_picture
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
-GROUND = "white"                   # under transparent pixels
+GROUND = "white"  # under transparent pixels
 
 
 class BadPictureError(ValueError):
@@ -46,16 +46,16 @@ def read(path, *, size, channels, fit="crop"):
 
     try:
         with open_regular(path) as file, Image.open(file, formats=FORMATS) as picture:
-            picture.draft(None, (2 * size, 2 * size))        # JPEG can be decoded at 1/2 .. 1/8
+            picture.draft(None, (2 * size, 2 * size))  # JPEG can be decoded at 1/2 .. 1/8
             picture.load()
             return fit_picture(_flat(_upright(picture)), size=size, channels=channels, fit=fit)
     except UnidentifiedImageError:
         raise BadPictureError("not a picture") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise BadPictureError("too many pixels") from None
-    except MemoryError:            # not the file's fault
+    except MemoryError:  # not the file's fault
         raise
-    except Exception as error:     # a damaged file makes Pillow's decoders raise nearly anything
+    except Exception as error:  # a damaged file makes Pillow's decoders raise nearly anything
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise BadPictureError(reason.partition("\n")[0]) from None
 
@@ -66,7 +66,7 @@ def _upright(picture):
 
     try:
         return ImageOps.exif_transpose(picture)
-    except Exception:              # damaged EXIF data says nothing, and the pixels are whole
+    except Exception:  # damaged EXIF data says nothing, and the pixels are whole
         return picture
 
 
@@ -74,7 +74,7 @@ def _flat(picture):
     """The picture with 8 bits a channel and without transparency."""
     from PIL import Image
 
-    if picture.mode.startswith("I"):                         # 16-bit grey: 65535 becomes 255
+    if picture.mode.startswith("I"):  # 16-bit grey: 65535 becomes 255
         return Image.fromarray(np.rint(np.asarray(picture) / 257).astype(np.uint8))
     if not picture.has_transparency_data:
         return picture

@@ -23,13 +23,13 @@ from . import cache, colours, glyphs
 from .dataset import Dataset, check_limit
 from .status import say
 
-SIDE = 28          # of MNIST's page, whose pixel is the unit of all lengths below
+SIDE = 28  # of MNIST's page, whose pixel is the unit of all lengths below
 COUNTS = {"train": 30_000, "test": 4_000}
-MOST_BYTES = 250_000_000           # of pictures: a set of large ones has fewer
+MOST_BYTES = 250_000_000  # of pictures: a set of large ones has fewer
 
-VERSION = 1        # in the name of the cached file: raise it when any digit would change
-BLOCK = 500        # digits that share a generator of random numbers
-FEW = 20           # digits drawn at a time: their arrays stay in the processor's cache
+VERSION = 1  # in the name of the cached file: raise it when any digit would change
+BLOCK = 500  # digits that share a generator of random numbers
+FEW = 20  # digits drawn at a time: their arrays stay in the processor's cache
 
 
 def load(*, split="train", seed=0, size=SIDE, channels=1, limit=None, notify=say):
@@ -69,17 +69,17 @@ def make_digits(count, *, split="train", seed=0, size=SIDE):
     images, labels = np.empty((count, size, size, 1), np.uint8), np.empty(count, np.int64)
     for i, start in enumerate(range(0, count, BLOCK)):
         drawn, classes = _block(np.random.default_rng([seed, stream, i]), size)
-        images[start:start + BLOCK] = drawn[:count - start]
-        labels[start:start + BLOCK] = classes[:count - start]
+        images[start : start + BLOCK] = drawn[: count - start]
+        labels[start : start + BLOCK] = classes[: count - start]
     return images, labels
 
 
 def _block(rng, size):
     """Images uint8 (BLOCK, size, size, 1) and labels int64 (BLOCK,)."""
     labels = rng.permuted(np.tile(np.arange(10), (BLOCK // 10, 1)), axis=1).ravel()
-    radius = np.clip(rng.normal(1.27, .33, (BLOCK, 1)), .75, 2.2)     # of the pen, in pixels
+    radius = np.clip(rng.normal(1.27, 0.33, (BLOCK, 1)), 0.75, 2.2)  # of the pen, in pixels
     x, y, drawn = _write(labels, rng)
-    if size > 1.5 * SIDE:          # so sharp a pen would show the pieces as beads
+    if size > 1.5 * SIDE:  # so sharp a pen would show the pieces as beads
         x, y, drawn = _halved(x), _halved(y), drawn.repeat(2, axis=1)
     x, y, length = _place(x, y, drawn, radius, rng)
     return _draw(x, y, length, radius, rng, size), labels
@@ -89,16 +89,16 @@ def _write(labels, rng):
     """One curve per label, about -1 .. 1: x and y (BLOCK, POINTS), drawn (BLOCK, POINTS - 1)."""
     first, ways, controls, bases, drawn = glyphs.traced()
     way = first[labels] + rng.integers(ways[labels])
-    controls = controls[way] / 5 - [.7, 1]
-    x, y = np.moveaxis(bases[way] @ rng.normal(controls, .07), -1, 0)
+    controls = controls[way] / 5 - [0.7, 1]
+    x, y = np.moveaxis(bases[way] @ rng.normal(controls, 0.07), -1, 0)
 
     def vary(std):
         return rng.normal(0, std, (BLOCK, 1))
 
-    x = x * np.exp(.12 + vary(.26)) + vary(.1) * y * y + vary(.12) * x * y
-    y = y + vary(.12) * x * x + vary(.1) * x * y + vary(.08) * y * y
-    x = x - (.15 + vary(.25)) * y                                     # people lean to the right
-    turn = vary(.12)
+    x = x * np.exp(0.12 + vary(0.26)) + vary(0.1) * y * y + vary(0.12) * x * y
+    y = y + vary(0.12) * x * x + vary(0.1) * x * y + vary(0.08) * y * y
+    x = x - (0.15 + vary(0.25)) * y  # people lean to the right
+    turn = vary(0.12)
     return np.cos(turn) * x - np.sin(turn) * y, np.sin(turn) * x + np.cos(turn) * y, drawn[way]
 
 
@@ -112,7 +112,7 @@ def _halved(v):
 def _place(x, y, drawn, radius, rng):
     """The curve in pixels, as pieces: their middles x, y and lengths, (BLOCK, pieces)."""
     size = np.maximum(np.ptp(x, axis=1), np.ptp(y, axis=1))[:, None]
-    scale = (rng.normal(20.3, .5, (BLOCK, 1)) - 2 * radius) / size
+    scale = (rng.normal(20.3, 0.5, (BLOCK, 1)) - 2 * radius) / size
     x, y = scale * x, scale * y
     length = np.hypot(np.diff(x), np.diff(y)) * drawn
     share = length / length.sum(axis=1, keepdims=True)
@@ -120,7 +120,7 @@ def _place(x, y, drawn, radius, rng):
     def centre(v):
         middle = (v[:, 1:] + v[:, :-1]) / 2
         mass = (share * middle).sum(axis=1, keepdims=True)
-        return middle - mass + (SIDE - 1) / 2 + rng.uniform(-.5, .5, (BLOCK, 1))
+        return middle - mass + (SIDE - 1) / 2 + rng.uniform(-0.5, 0.5, (BLOCK, 1))
 
     return centre(x), centre(y), length
 
@@ -128,23 +128,23 @@ def _place(x, y, drawn, radius, rng):
 def _draw(x, y, length, radius, rng, size):
     """Images uint8 (BLOCK, size, size, 1) of the pieces; half the pen's ink is gone at `radius`."""
     pixel = SIDE / size
-    spread = .4 * pixel + .28 * radius
-    black = .5 * np.exp(radius ** 2 / (2 * spread ** 2)) / (spread * np.sqrt(2 * np.pi))
+    spread = 0.4 * pixel + 0.28 * radius
+    black = 0.5 * np.exp(radius**2 / (2 * spread**2)) / (spread * np.sqrt(2 * np.pi))
     along = np.linspace(0, 2 * np.pi, x.shape[1]) + rng.uniform(0, 2 * np.pi, (BLOCK, 1))
-    weight = black * length * (1 + .2 * np.sin(along))                # the hand presses unevenly
+    weight = black * length * (1 + 0.2 * np.sin(along))  # the hand presses unevenly
 
-    middles = ((np.arange(size) + .5) * pixel - .5).astype(np.float32)
+    middles = ((np.arange(size) + 0.5) * pixel - 0.5).astype(np.float32)
     x, y, inverse, weight = (v.astype(np.float32)[:, None] for v in (x, y, 1 / spread, weight))
 
-    def touch(at, inverse):                                           # -> (..., size, pieces)
-        return np.exp(-.5 * ((middles[:, None] - at) * inverse) ** 2)
+    def touch(at, inverse):  # -> (..., size, pieces)
+        return np.exp(-0.5 * ((middles[:, None] - at) * inverse) ** 2)
 
     images = np.empty((BLOCK, size, size, 1), np.uint8)
     for start in range(0, BLOCK, FEW):
         few = slice(start, start + FEW)
         columns = touch(x[few], inverse[few]) * weight[few]
         ink = touch(y[few], inverse[few]) @ columns.transpose(0, 2, 1)
-        grey = np.clip((ink - .1) / .9, 0, 1)         # no faint halo: MNIST's edges end sharply
+        grey = np.clip((ink - 0.1) / 0.9, 0, 1)  # no faint halo: MNIST's edges end sharply
         images[few, ..., 0] = np.rint(255 * grey)
     return images
 
@@ -174,8 +174,7 @@ def _read(path, count, notify):
     except OSError:
         return None
     content, checksum = content[:-4], content[-4:]
-    if (len(content) != pixels + count
-            or zlib.crc32(content) != int.from_bytes(checksum, "little")):
+    if len(content) != pixels + count or zlib.crc32(content) != int.from_bytes(checksum, "little"):
         notify(f"{path} is damaged: drawing the digits again")
         return None
     images = np.frombuffer(content, np.uint8, pixels).reshape(count, SIDE, SIDE, 1)

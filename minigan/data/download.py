@@ -11,9 +11,9 @@ import time
 
 from .status import StatusLine
 
-ROUNDS = 3                 # through the mirrors
-PAUSE = 0.5                # seconds before the second round, doubled before the third
-SLOWEST = 20_000           # bytes a second; a transfer below it counts as stalled
+ROUNDS = 3  # through the mirrors
+PAUSE = 0.5  # seconds before the second round, doubled before the third
+SLOWEST = 20_000  # bytes a second; a transfer below it counts as stalled
 
 
 class DownloadError(Exception):
@@ -57,13 +57,13 @@ def fetch(urls, *, accept, limit, timeout=10.0, patience=math.inf):
 def _get(url, limit, timeout):
     """The bytes at `url`, at most `limit` of them."""
     with _open(url, timeout) as response:
-        size = response.length                          # None where the server does not say
+        size = response.length  # None where the server does not say
         if size is not None and size > limit:
             raise ValueError(f"{size} bytes announced, at most {limit} expected")
         content, start = bytearray(), time.monotonic()
         what = f"{url.rsplit('/', 1)[-1]} from {_host(url)}"
         with StatusLine() as status:
-            while piece := response.read1(1 << 16):     # returns whatever has arrived
+            while piece := response.read1(1 << 16):  # returns whatever has arrived
                 content += piece
                 if len(content) > limit:
                     raise ValueError(f"more than the {limit} bytes expected")
@@ -115,7 +115,7 @@ def _diagnose(error):
         error.close()
         return f"HTTP status {error.code}", error.code >= 500 or error.code in (408, 429)
     passing = True
-    if isinstance(error, URLError):               # not even connected: no such host, refused, ...
+    if isinstance(error, URLError):  # not even connected: no such host, refused, ...
         error = error.reason
         passing = isinstance(error, (TimeoutError, ConnectionResetError))
     if isinstance(error, TimeoutError):

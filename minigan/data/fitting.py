@@ -6,8 +6,8 @@ from ..errors import UserError
 from ..machine import usable_memory
 
 FITS = ("crop", "squash")
-LUMA = np.array([[.299], [.587], [.114]], np.float32)      # ITU-R 601, as Pillow has it
-BLOCK = 20                 # pictures scaled at a time: they stay in the processor's cache
+LUMA = np.array([[0.299], [0.587], [0.114]], np.float32)  # ITU-R 601, as Pillow has it
+BLOCK = 20  # pictures scaled at a time: they stay in the processor's cache
 
 
 def check_form(size, channels, fit):
@@ -24,9 +24,11 @@ def check_memory(count, size, channels):
     """UserError if so many pictures would take over four fifths of this machine's memory."""
     needed, usable = count * size * size * channels, usable_memory()
     if usable is not None and needed > usable:
-        raise UserError(f"{count:,} pictures of {size}x{size}x{channels} bytes take "
-                        f"{needed / 1e9:.1f} GB, but this machine has {usable / 1e9:.1f} GB of "
-                        "memory for them: use fewer with --limit")
+        raise UserError(
+            f"{count:,} pictures of {size}x{size}x{channels} bytes take "
+            f"{needed / 1e9:.1f} GB, but this machine has {usable / 1e9:.1f} GB of "
+            "memory for them: use fewer with --limit"
+        )
 
 
 def fit_picture(picture, *, size, channels, fit="crop"):
@@ -59,12 +61,12 @@ def fit_images(images, *, size, channels):
     weights = _lanczos(images.shape[1], size)
     fitted = np.empty((len(images), size, size, channels), np.uint8)
     for start in range(0, len(images), BLOCK):
-        part = images[start:start + BLOCK].astype(np.float32)
+        part = images[start : start + BLOCK].astype(np.float32)
         if channels < part.shape[3]:
             part = _bytes(part @ LUMA)
-        part = _bytes(part.transpose(0, 3, 1, 2) @ weights.T)        # (n, C, H, size)
-        part = _bytes(weights @ part).transpose(0, 2, 3, 1)          # (n, size, size, C)
-        fitted[start:start + BLOCK] = part                           # grey goes to all channels
+        part = _bytes(part.transpose(0, 3, 1, 2) @ weights.T)  # (n, C, H, size)
+        part = _bytes(weights @ part).transpose(0, 2, 3, 1)  # (n, size, size, C)
+        fitted[start : start + BLOCK] = part  # grey goes to all channels
     return fitted
 
 

@@ -22,11 +22,11 @@ from .dataset import Dataset, check_limit
 from .fitting import check_form, check_memory
 from .status import StatusLine
 
-VERSION = 2                # of the cached files: raise it when the same file gives other pixels
-END = 12                   # bytes of the checksum and the length
-LARGE = 256 * 2 ** 20      # bytes from which pixels are mapped into memory, not read
-WAVE = 256                 # files given to the threads at a time
-NAMED = 5                  # skipped files that are named, before they are only counted
+VERSION = 2  # of the cached files: raise it when the same file gives other pixels
+END = 12  # bytes of the checksum and the length
+LARGE = 256 * 2**20  # bytes from which pixels are mapped into memory, not read
+WAVE = 256  # files given to the threads at a time
+NAMED = 5  # skipped files that are named, before they are only counted
 
 
 def load(path, *, size, channels, notify, fit="crop", classes=None, limit=None):
@@ -47,8 +47,9 @@ def load(path, *, size, channels, notify, fit="crop", classes=None, limit=None):
     root = Path(path)
     files = sorted(_pictures(root))
     if not files:
-        raise UserError(f"{root}: no pictures in this folder: "
-                        f"give one with {', '.join(decode.SUFFIXES)} files")
+        raise UserError(
+            f"{root}: no pictures in this folder: give one with {', '.join(decode.SUFFIXES)} files"
+        )
     files, classes = _classified(root, files, classes)
     if limit is not None:
         check_limit(limit, len(files), root)
@@ -69,11 +70,13 @@ def holds(path):
 
 def _pictures(root):
     """Yields (name, bytes, times) of each picture file; name is relative to root, with "/"."""
-    def refuse(error):
-        raise UserError(f"{error.filename}: cannot be read ({error.strerror}): "
-                        "make the folder readable") from error
 
-    seen = set()                   # of folders, because links may lead round in a circle
+    def refuse(error):
+        raise UserError(
+            f"{error.filename}: cannot be read ({error.strerror}): make the folder readable"
+        ) from error
+
+    seen = set()  # of folders, because links may lead round in a circle
     for place, folders, names in os.walk(root, onerror=refuse, followlinks=True):
         here = os.stat(place)
         if (here.st_dev, here.st_ino) in seen:
@@ -96,7 +99,7 @@ def _stamp(path):
     try:
         status = os.stat(path)
     except OSError:
-        return 0, (0, 0)           # it will be counted among those that cannot be read
+        return 0, (0, 0)  # it will be counted among those that cannot be read
     # The time of the last change of rights or name too: what could not be read may be readable now.
     times = status.st_mtime_ns, status.st_ctime_ns
     return (status.st_size, times) if stat.S_ISREG(status.st_mode) else None
@@ -165,8 +168,10 @@ def _decoded(root, files, form, path, key, notify):
             _write(file, root, files, form, key)
             return _read(file, key, form)  # of this file, whatever others put in its place
     except OSError as error:
-        notify(f"cannot keep the decoded pictures in the cache ({error.strerror}): "
-               "they will be decoded again next time")
+        notify(
+            f"cannot keep the decoded pictures in the cache ({error.strerror}): "
+            "they will be decoded again next time"
+        )
     check_memory(len(files), form["size"], form["channels"])
     file = io.BytesIO()
     _write(file, root, files, form, key)
@@ -197,12 +202,13 @@ def _write(file, root, files, form, key):
             return None, str(error)
 
     skipped, crc = {}, 0
-    workers = min(16, os.cpu_count() or 1)       # each may hold a large picture
+    workers = min(16, os.cpu_count() or 1)  # each may hold a large picture
     with decode.strict(), StatusLine() as status, ThreadPoolExecutor(workers) as pool:
         for start in range(0, len(files), WAVE):
-            status.show(f"decoding pictures: {start:,} of {len(files):,} "
-                        f"({start / len(files):.0%})")
-            wave = files[start:start + WAVE]
+            status.show(
+                f"decoding pictures: {start:,} of {len(files):,} ({start / len(files):.0%})"
+            )
+            wave = files[start : start + WAVE]
             for i, (pixels, reason) in enumerate(pool.map(one, wave), start):
                 if reason is None:
                     file.write(pixels)
@@ -210,10 +216,13 @@ def _write(file, root, files, form, key):
                 else:
                     skipped[i] = reason
     if len(skipped) == len(files):
-        raise UserError(f"{root}: none of {len(files)} pictures can be read: "
-                        f"{_named(files, skipped)}: give a folder with whole pictures")
-    about = json.dumps({"key": key, "count": len(files) - len(skipped), "crc32": crc,
-                        "skipped": skipped}).encode()
+        raise UserError(
+            f"{root}: none of {len(files)} pictures can be read: "
+            f"{_named(files, skipped)}: give a folder with whole pictures"
+        )
+    about = json.dumps(
+        {"key": key, "count": len(files) - len(skipped), "crc32": crc, "skipped": skipped}
+    ).encode()
     end = zlib.crc32(about).to_bytes(4, "little") + len(about).to_bytes(8, "little")
     file.write(about + end)
     file.flush()
@@ -259,8 +268,9 @@ def _read(file, key, form):
 
 def _report(root, files, skipped, notify):
     if skipped:
-        notify(f"{root}: skipped {len(skipped)} of {len(files):,} pictures: "
-               f"{_named(files, skipped)}")
+        notify(
+            f"{root}: skipped {len(skipped)} of {len(files):,} pictures: {_named(files, skipped)}"
+        )
 
 
 def _named(files, skipped):
@@ -268,4 +278,3 @@ def _named(files, skipped):
     named = [f"{printable(files[i][0])} ({reason})" for i, reason in skipped.items()][:NAMED]
     more = len(skipped) - len(named)
     return ", ".join(named) + (f" and {more} more" if more else "")
-

@@ -16,8 +16,8 @@ from ..errors import UserError
 from ..regular import open_regular
 
 SIDE = 28
-DENSEST = 50               # bytes of pictures in a byte of gzip: MNIST has 5
-SLACK = 2**20              # bytes that any gzip file may have
+DENSEST = 50  # bytes of pictures in a byte of gzip: MNIST has 5
+SLACK = 2**20  # bytes that any gzip file may have
 FIX = "copy or download the file again"
 
 
@@ -27,8 +27,9 @@ def read(path):
         with open_regular(path) as file:
             content = file.read()
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}): "
-                        "make it a readable IDX file") from error
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror}): make it a readable IDX file"
+        ) from error
     if not content:
         raise UserError(f"{path}: empty, expected an IDX file: {FIX}")
     try:
@@ -74,8 +75,10 @@ def images(content, where):
     array = _array(content, where, "images", ndim=3)
     if array.shape[1:] != (SIDE, SIDE):
         rows, columns = array.shape[1:]
-        raise UserError(f"{where}: images of {rows}x{columns} pixels, expected {SIDE}x{SIDE}: "
-                        "give MNIST or a set of the same form")
+        raise UserError(
+            f"{where}: images of {rows}x{columns} pixels, expected {SIDE}x{SIDE}: "
+            "give MNIST or a set of the same form"
+        )
     return array[..., None]
 
 
@@ -88,18 +91,24 @@ def _array(content, where, kind, ndim):
     """uint8 array of `ndim` dimensions; `kind` is the word for its items in messages."""
     start = 4 + 4 * ndim
     if len(content) < start:
-        raise UserError(f"{where}: {len(content)} bytes, too short for the {start}-byte header "
-                        f"of IDX {kind}: {FIX}")
+        raise UserError(
+            f"{where}: {len(content)} bytes, too short for the {start}-byte header "
+            f"of IDX {kind}: {FIX}"
+        )
     magic, *shape = np.frombuffer(content, ">u4", 1 + ndim).tolist()
     expected = 0x0800 + ndim
     if magic != expected:
-        raise UserError(f"{where}: magic number {magic}, expected {expected} (IDX {kind}): "
-                        f"give a file of {kind} in IDX format")
+        raise UserError(
+            f"{where}: magic number {magic}, expected {expected} (IDX {kind}): "
+            f"give a file of {kind} in IDX format"
+        )
     if shape[0] == 0:
         raise UserError(f"{where}: no {kind} in it, expected at least one: give another file")
     size = start + math.prod(shape)
     if len(content) != size:
         problem = "truncated" if len(content) < size else "trailing bytes"
-        raise UserError(f"{where}: {problem}: {len(content)} bytes found, expected {size} for the "
-                        f"{shape[0]} {kind} in its header: {FIX}")
+        raise UserError(
+            f"{where}: {problem}: {len(content)} bytes found, expected {size} for the "
+            f"{shape[0]} {kind} in its header: {FIX}"
+        )
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)

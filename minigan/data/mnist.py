@@ -27,7 +27,7 @@ TEST = {
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
 SPLITS = {"train": TRAIN, "test": TEST}
-LARGEST = 16 + 60_000 * idx.SIDE ** 2              # bytes of the longest file, unpacked
+LARGEST = 16 + 60_000 * idx.SIDE**2  # bytes of the longest file, unpacked
 
 
 def load(*, notify, split="train", allow_download=True, patience=math.inf):
@@ -56,16 +56,20 @@ def read(path, *, split="train"):
     path = Path(path)
     images_path = _find(path, _images_name(split)) if os.path.isdir(path) else path
     if images_path is None:
-        raise UserError(f"{path}: no {_images_name(split)} or .gz in this folder, its mnist/ or "
-                        "its MNIST/raw/: give the folder with the IDX files")
+        raise UserError(
+            f"{path}: no {_images_name(split)} or .gz in this folder, its mnist/ or "
+            "its MNIST/raw/: give the folder with the IDX files"
+        )
     images = idx.images(idx.read(images_path), images_path)
     labels_path = _labels_beside(images_path)
     labels = None
     if labels_path:
         labels = idx.labels(idx.read(labels_path), labels_path)
         if len(labels) != len(images):
-            raise UserError(f"{labels_path}: {len(labels)} labels, expected {len(images)} as in "
-                            f"{images_path.name}: put files together that belong together")
+            raise UserError(
+                f"{labels_path}: {len(labels)} labels, expected {len(images)} as in "
+                f"{images_path.name}: put files together that belong together"
+            )
     return Dataset(images, labels, "mnist", f"IDX files, {images_path}")
 
 
@@ -107,12 +111,21 @@ def _published(split, notify, allow_download, patience):
         content = _cached(folder, name, digest)
         if content is None:
             content = published.fetch(
-                "MNIST", name, urls=[f"{mirror}{name}.gz" for mirror in MIRRORS],
-                accept=lambda content: _genuine(content, digest), limit=LARGEST, folder=folder,
-                notify=notify, allow_download=allow_download, patience=patience)
+                "MNIST",
+                name,
+                urls=[f"{mirror}{name}.gz" for mirror in MIRRORS],
+                accept=lambda content: _genuine(content, digest),
+                limit=LARGEST,
+                folder=folder,
+                notify=notify,
+                allow_download=allow_download,
+                patience=patience,
+            )
         contents.append(content)
-    images, labels = (array(content, name) for array, content, name
-                      in zip((idx.images, idx.labels), contents, SPLITS[split]))
+    images, labels = (
+        array(content, name)
+        for array, content, name in zip((idx.images, idx.labels), contents, SPLITS[split])
+    )
     return Dataset(images, labels, "mnist", f"MNIST {split} set, as published")
 
 
@@ -131,5 +144,5 @@ def _cached(folder, name, digest):
     try:
         path = folder and _file_in(folder, name)
         return path and _genuine(idx.read(path), digest)
-    except ValueError:                             # a UserError too: all that is cured the same way
+    except ValueError:  # a UserError too: all that is cured the same way
         return None

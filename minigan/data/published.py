@@ -7,7 +7,7 @@ from pathlib import Path
 from ..errors import UserError
 from . import cache, download
 
-ANNOUNCED = 50_000_000     # bytes from which the user is told before a download starts
+ANNOUNCED = 50_000_000  # bytes from which the user is told before a download starts
 
 
 class NotFoundError(UserError):
@@ -21,8 +21,10 @@ def user_folder():
         return None
     folder = Path(os.path.expanduser(setting))
     if not os.path.isdir(folder):
-        raise UserError(f"MINIGAN_DATA={setting}: no such folder: "
-                        "set it to the folder that holds your data, or unset it")
+        raise UserError(
+            f"MINIGAN_DATA={setting}: no such folder: "
+            "set it to the folder that holds your data, or unset it"
+        )
     return folder
 
 
@@ -39,12 +41,14 @@ def list_names(folder):
     except (FileNotFoundError, NotADirectoryError):
         return set()
     except OSError as error:
-        raise UserError(f"{folder}: cannot be read ({error.strerror}): "
-                        "make the folder readable") from error
+        raise UserError(
+            f"{folder}: cannot be read ({error.strerror}): make the folder readable"
+        ) from error
 
 
-def fetch(title, name, *, urls, accept, limit, folder, notify, allow_download=True,
-          patience=math.inf):
+def fetch(
+    title, name, *, urls, accept, limit, folder, notify, allow_download=True, patience=math.inf
+):
     """Download the file `name` of the set called `title`, keep it in `folder`, return it.
 
     urls, accept, limit, patience: as of `download.fetch`; what `accept` returns is kept.  folder:
@@ -56,14 +60,17 @@ def fetch(title, name, *, urls, accept, limit, folder, notify, allow_download=Tr
         if limit > ANNOUNCED:
             notify(f"downloading {name}, {limit / 1e6:.0f} MB")
         try:
-            content = download.fetch(urls, accept=accept, limit=limit,
-                                     timeout=min(10, patience / 2), patience=patience)
+            content = download.fetch(
+                urls, accept=accept, limit=limit, timeout=min(10, patience / 2), patience=patience
+            )
             _keep(folder, name, content, notify)
             return content
         except download.DownloadError as error:
             problem = f"it cannot be downloaded ({error})"
-    raise NotFoundError(f"no {title} in {folder or 'the cache'}, and {problem}: for {title} give "
-                        "the folder of its files, --data FOLDER or MINIGAN_DATA=FOLDER")
+    raise NotFoundError(
+        f"no {title} in {folder or 'the cache'}, and {problem}: for {title} give "
+        "the folder of its files, --data FOLDER or MINIGAN_DATA=FOLDER"
+    )
 
 
 def _keep(folder, name, content, notify):
@@ -74,5 +81,7 @@ def _keep(folder, name, content, notify):
         cache.write(folder / name, content)
         notify(f"downloaded {name} to {folder}")
     except OSError as error:
-        notify(f"cannot keep {name} in {folder} ({error.strerror}): "
-               "it will be downloaded again next time")
+        notify(
+            f"cannot keep {name} in {folder} ({error.strerror}): "
+            "it will be downloaded again next time"
+        )

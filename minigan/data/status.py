@@ -19,8 +19,8 @@ def say(line):
 class StatusLine:
     """One line on a terminal, rewritten as work goes on and wiped at the end; else nothing.
 
-        with StatusLine() as status:
-            status.show("1 of 3")
+    with StatusLine() as status:
+        status.show("1 of 3")
     """
 
     def __init__(self):

@@ -14,8 +14,12 @@ def warning(columns, generator, images, value_range, arrays):
     (kinds, N, H, W, C), what it draws, in value_range.  arrays: dict name -> everything that
     training writes.
     """
-    found = [*_won(columns), *_vanished(generator), *_collapsed(images, value_range),
-             *_nearly_overflown(arrays)]
+    found = [
+        *_won(columns),
+        *_vanished(generator),
+        *_collapsed(images, value_range),
+        *_nearly_overflown(arrays),
+    ]
     return "; ".join(found) or None
 
 

@@ -145,8 +145,7 @@ def _pillow_image(pixels):
         pixels = pixels[:, :, 0]
     if pixels.dtype != np.uint8 or not (pixels.ndim == 2 or pixels.shape[2:] == (3,)):
         raise ValueError(
-            "a picture is uint8 (H, W), (H, W, 1) or (H, W, 3); "
-            f"got {pixels.dtype} {pixels.shape}"
+            f"a picture is uint8 (H, W), (H, W, 1) or (H, W, 3); got {pixels.dtype} {pixels.shape}"
         )
     return Image.fromarray(pixels)
 

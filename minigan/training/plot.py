@@ -21,8 +21,14 @@ TEXT_SIZE = 14
 
 INK, PALE_INK, GRID = (35, 35, 35), (105, 105, 105), (229, 229, 229)
 # Okabe and Ito's colours, which colour-blind readers can tell apart.
-COLOURS = [(0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (230, 159, 0),
-           (86, 180, 233)]
+COLOURS = [
+    (0, 114, 178),
+    (213, 94, 0),
+    (0, 158, 115),
+    (204, 121, 167),
+    (230, 159, 0),
+    (86, 180, 233),
+]
 
 SMOOTH_FROM = 200  # points; a shorter series is drawn as it is
 FAINT = 75  # opacity of raw values under their average, of 255

@@ -38,8 +38,16 @@ class Progress:
     nobody reads any longer.
     """
 
-    def __init__(self, total_steps, *, steps_per_epoch, batch_size, start_step=0, stream=None,
-                 clock=time.monotonic):
+    def __init__(
+        self,
+        total_steps,
+        *,
+        steps_per_epoch,
+        batch_size,
+        start_step=0,
+        stream=None,
+        clock=time.monotonic,
+    ):
         self.total_steps = total_steps
         self.steps_per_epoch = steps_per_epoch
         self.batch_size = batch_size

@@ -1,11 +1,11 @@
 """The folder of a run: whose it is, and what lies in it.
 
-    config.json               its options; the first file, which makes the folder ours
-    history.csv               a row a step
-    samples/epoch_000.png     sheets, at the start and after each epoch
-    losses.png                the curves of the history
-    checkpoint.npz            the last file of an epoch, and the only one that resume starts from
-    samples.gif               at the end
+config.json               its options; the first file, which makes the folder ours
+history.csv               a row a step
+samples/epoch_000.png     sheets, at the start and after each epoch
+losses.png                the curves of the history
+checkpoint.npz            the last file of an epoch, and the only one that resume starts from
+samples.gif               at the end
 """
 
 import json
@@ -30,8 +30,7 @@ def check_unused(folder):
     path = Path(folder) / CHECKPOINT
     if os.path.lexists(path) and not _is_untrained(path):
         raise UserError(
-            f"{folder} holds a run already: add --resume to go on with it, "
-            "or give another --out"
+            f"{folder} holds a run already: add --resume to go on with it, or give another --out"
         )
 
 
@@ -58,14 +57,17 @@ class Results:
         config = self.folder / CONFIG
         if os.path.lexists(config):
             if not _is_config(config):
-                raise UserError(f"{config} is not of a run of minigan: "
-                                "move it away, or give another --out")
+                raise UserError(
+                    f"{config} is not of a run of minigan: move it away, or give another --out"
+                )
         elif not resume:
             sheets = (self.folder / SHEETS).glob("epoch_*.png")
             for path in (self.folder / HISTORY, self.folder / LOSSES, self.folder / GIF, *sheets):
                 if os.path.lexists(path):
-                    raise UserError(f"{path} is there and no {CONFIG} of a run: "
-                                    "move it away, or give another --out")
+                    raise UserError(
+                        f"{path} is there and no {CONFIG} of a run: "
+                        "move it away, or give another --out"
+                    )
 
     def remove_leftovers(self):
         """Remove the temporary files of runs that were killed while they wrote."""

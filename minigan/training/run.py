@@ -71,8 +71,13 @@ class Run:
         self.device = resolve_device(options.device)
         self.xp = array_module(self.device)
         self.batches = Batches(
-            dataset, self.batch_size, seed=options.seed, classes=len(latent.classes),
-            value_range=value_range, dtype=options.dtype, xp=self.xp,
+            dataset,
+            self.batch_size,
+            seed=options.seed,
+            classes=len(latent.classes),
+            value_range=value_range,
+            dtype=options.dtype,
+            xp=self.xp,
         )
         self.steps_per_epoch = self.batches.per_epoch
         self.total_steps = options.steps or options.epochs * self.steps_per_epoch
@@ -102,8 +107,13 @@ class Run:
             refuse_what_does_not_fit()
         # NumPy's warnings of an overflow add nothing: losses and results are checked.
         quiet = np.errstate(all="ignore")
-        with (self._failing_in_a_line(), locked(self.folder), self._looping(), quiet,
-              Interrupts() as interrupts):
+        with (
+            self._failing_in_a_line(),
+            locked(self.folder),
+            self._looping(),
+            quiet,
+            Interrupts() as interrupts,
+        ):
             self._begin()
             shortage.advice = self._out_of_memory
             while self.step < self.total_steps:
@@ -197,11 +207,16 @@ class Run:
         self._results.check(resume)
         self._results.remove_leftovers()
         repaired = resume and self._restore(Checkpoint(self.folder / CHECKPOINT))
-        self._results.write_config(self._configuration | {
-            "data_source": self.dataset.source,
-            "version": __version__,
-            "parameters": {name: network.param_count for name, network in self.networks.items()},
-        })
+        self._results.write_config(
+            self._configuration
+            | {
+                "data_source": self.dataset.source,
+                "version": __version__,
+                "parameters": {
+                    name: network.param_count for name, network in self.networks.items()
+                },
+            }
+        )
         sizes = ", ".join(f"{name} {net.param_count:,}" for name, net in self.networks.items())
         self._progress = Progress(
             self.total_steps,
@@ -271,16 +286,17 @@ class Run:
         rows = columns["epoch"] == self._epoch
         line = health.warning(
             {name: values[rows] for name, values in columns.items()},
-            self.networks["generator"], images, self.value_range, arrays,
+            self.networks["generator"],
+            images,
+            self.value_range,
+            arrays,
         )
         if line:
             self._progress.note(f"epoch {self._epoch}: {line}")
 
     def _write_sheet(self, name):
         """Write the sheet of this moment; the images on it, (kinds, N, H, W, C)."""
-        images = draw(
-            self._stored["generator"], self.latent, seed=self.options.seed, xp=self.xp
-        )
+        images = draw(self._stored["generator"], self.latent, seed=self.options.seed, xp=self.xp)
         self._results.write_sheet(name, sheet(images, self.value_range))
         return images
 
@@ -305,8 +321,9 @@ class Run:
         sample = ["python", "-m", "minigan", "sample", checkpoint, "--out", "more.png"]
         if self.latent.classes:
             sample += ["--label", self.latent.classes[-1]]
-        return printable(f"done: {self.folder / GIF}, {LOSSES}, {HISTORY}; more pictures: "
-                         f"{command_line(sample)}")
+        return printable(
+            f"done: {self.folder / GIF}, {LOSSES}, {HISTORY}; more pictures: {command_line(sample)}"
+        )
 
     def _stop(self, signal_number):
         """Save and end the program, as a signal asked for."""
@@ -334,8 +351,7 @@ class Run:
             except (UserError, RunFailed) as error:
                 line = f"not saved: {error}"
             else:
-                line = (f"left after step {self.step:,}, saved; "
-                        f"go on with: {self.options.command}")
+                line = f"left after step {self.step:,}, saved; go on with: {self.options.command}"
             self._progress.close()
             self._progress.note(line)
 

@@ -63,8 +63,10 @@ def _check_memory(count, values):
     """UserError if so many pictures with so many values each would not fit into memory."""
     needed, usable = 4 * count * values, usable_memory()
     if usable is not None and needed > usable:
-        raise UserError(f"--count {count}: so many pictures take {needed / 1e9:.1f} GB, this "
-                        f"machine has {usable / 1e9:.1f} GB of memory for them: ask for fewer")
+        raise UserError(
+            f"--count {count}: so many pictures take {needed / 1e9:.1f} GB, this "
+            f"machine has {usable / 1e9:.1f} GB of memory for them: ask for fewer"
+        )
 
 
 def _labels(label, count, classes):

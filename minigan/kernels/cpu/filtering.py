@@ -164,8 +164,8 @@ def multiply(matrix, x, y):
     np.matmul(np.ascontiguousarray(matrix, y.dtype), x, out=y)
 
 
-# By how many there are besides infinity.  Small powers of 2, so that B is exact in float32, too, and
-# of the sets tried those of the least error (docs/performance.md).
+# By how many there are besides infinity.  Small powers of 2, so that B is exact in float32, too,
+# and of the sets tried those of the least error (docs/performance.md).
 TWO, THREE = (0, 1), (0, 1, -1)
 FOUR, FIVE = (0, 1, -1 / 2, -2), (0, 1, -1, 1 / 2, -2)
 

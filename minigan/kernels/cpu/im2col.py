@@ -146,9 +146,7 @@ def _windows(padded, geometry):
     n, row, column, channel = padded.strides
     (oh, ow), (kh, kw), (sh, sw) = geometry.output, geometry.kernel, geometry.stride
     shape = (len(padded), oh, ow, kh, kw * padded.shape[3])
-    return np.lib.stride_tricks.as_strided(
-        padded, shape, (n, sh * row, sw * column, row, channel)
-    )
+    return np.lib.stride_tricks.as_strided(padded, shape, (n, sh * row, sw * column, row, channel))
 
 
 def _padded_workspace(x, geometry):

@@ -30,8 +30,8 @@ from ..plain import (
     wasserstein,
 )
 from .convolution import conv, conv_dw, conv_dx, conv_dx_dw, conv_y_dw
-from .linear import add_bias, dense, dense_dw, dense_dx, dense_dx_dw, sum_rows
 from .images import join, upsample
+from .linear import add_bias, dense, dense_dw, dense_dx, dense_dx_dw, sum_rows
 from .norm import batch_statistics, normalize, normalize_backward
 from .pointwise import (
     adam,
