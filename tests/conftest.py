@@ -74,6 +74,14 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(pytest.mark.skip(reason=reason))
 
 
+@pytest.fixture(autouse=True)
+def interrupts_as_before():
+    """A command that has ended heeds no Ctrl-C, but the tests behind it send some."""
+    handler = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, handler)
+
+
 @pytest.fixture
 def stand_in(monkeypatch):
     """The stand-in in CuPy's place, with empty lists of host traffic and launches."""

@@ -40,7 +40,7 @@ def run_limited(home, script, megabytes, *words):
     "script, megabytes, words",
     [
         ("mnist_gan", 270, ["--width", 1]),
-        ("dcgan", 300, ["--width", 0.1]),
+        ("dcgan", 320, ["--width", 0.1]),
         ("wgan_gp", 400, ["--width", 0.1]),
     ],
 )

@@ -61,7 +61,14 @@ def test_the_first_penalty_is_that_of_the_originals(name, size, batch=8):
     code = one_hot((dataset.attributes["Warm"] > 0).astype(int), 2)
     z = mg.random.normal((batch, size), seed=0, where="z")
     c_loss, c_wass, c_gp = module.critic_step(
-        G, C, Recorder(), real, *labels(name, code), z, settings, dict(seed=0, where="epsilon")
+        G,
+        C,
+        Recorder(),
+        real,
+        *labels(name, code),
+        z,
+        settings,
+        dict(seed=0, where="epsilon", step=0),
     )
     assert 0.7 < c_gp < 0.9
     assert c_loss == pytest.approx(10 * c_gp + c_wass) and abs(c_wass) < 0.5
@@ -82,7 +89,7 @@ def test_the_critics_step(name, changes):
     C = smooth(C)
     opt, real = Recorder(), np.random.default_rng(2).uniform(-1, 1, (4, 64, 64, 3))
     z = np.random.default_rng(3).standard_normal((4, 128 if name == "wgan_gp" else 32))
-    epsilon = dict(seed=0, where="epsilon")
+    epsilon = dict(seed=0, where="epsilon", step=0)
 
     def loss():
         C.begin_step(0)
