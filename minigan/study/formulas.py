@@ -56,7 +56,8 @@ def formula(function):
     """What a function returns where its body is one line, else how the body begins."""
     source = textwrap.dedent(inspect.getsource(function))
     tree = ast.parse(source).body[0]
-    first, *others = tree.body[1:] if ast.get_docstring(tree) else tree.body
+    # Neither the docstring nor a check says what is computed.
+    first, *others = [part for part in tree.body if not isinstance(part, ast.Expr)]
     shown = first.value if isinstance(first, ast.Return) else first
     line = " ".join(ast.get_source_segment(source, shown).split())
     return f"{line} ..." if others else line
