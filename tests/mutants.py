@@ -197,6 +197,7 @@ SEEN_ELSEWHERE = [
     mutant(
         "float64 leaks in through an array made without dtype", BLOCKS,
         "np.empty_like(arrays[0])", "np.empty(arrays[0].shape)", NOT_MUTATED,
+        fails_with="ValueError",  # a gradient of another dtype than its output is refused
     ),
     mutant(
         "float64 leaks in through BatchNorm's output made without dtype", FEATURES,
