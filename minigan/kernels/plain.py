@@ -11,7 +11,7 @@ is linear in dy and does not depend on x is its own second order: dy_bar is the 
 
 Functions of arrays, nothing else: NumPy's, or CuPy's, to which NumPy's functions hand them on.
 Results are new arrays of x's dtype, but for optimizers and averages, which write in place.
-docs/derivations.md derives each line.
+docs/derivations.md lists every derivative with the chapter that derives it.
 """
 
 import zlib
