@@ -9,8 +9,7 @@ import io
 
 import numpy as np
 
-LEVELS = 16  # of which one is not used, so that 0 is a level
-MIDDLE = 7
+MIDDLE = 7  # the level of 0, of 15 levels
 ROWS, COLUMNS, FEATURES = 8, 4, 96  # samples and features of vectors; maps of images a row
 
 

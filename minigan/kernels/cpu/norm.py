@@ -9,7 +9,7 @@ from . import features
 
 
 def batch_statistics(x, axes, eps, moving_mean, moving_variance, momentum):
-    if not _last_axis(x, axes):
+    if not features_last(x, axes):
         return plain.batch_statistics(x, axes, eps, moving_mean, moving_variance, momentum)
     mean, variance = features.moments(x)
     plain.average(moving_mean, mean, momentum)
@@ -25,7 +25,7 @@ def normalize(x, mean, scale, gamma, beta):
 
 
 def normalize_backward(dy, x, mean, scale, gamma, axes, shared):
-    if not _last_axis(x, axes):
+    if not features_last(x, axes):
         return plain.normalize_backward(dy, x, mean, scale, gamma, axes, shared)
     mean, scale, gamma = (vector.reshape(-1) for vector in (mean, scale, gamma))
     dbeta, dgamma = features.gradient_sums(dy, x, mean, scale)
@@ -33,5 +33,6 @@ def normalize_backward(dy, x, mean, scale, gamma, axes, shared):
     return dx, dgamma, dbeta
 
 
-def _last_axis(x, axes):
+def features_last(x, axes):
+    """Are the groups along `axes` of x those of the features on its last axis?"""
     return axes == tuple(range(x.ndim - 1))

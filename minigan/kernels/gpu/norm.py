@@ -4,12 +4,13 @@ Other groups, evaluation and the second order take the plain formulas, a launch 
 """
 
 from .. import plain
+from ..cpu.norm import features_last
 from ..plain import rows
 from . import pointwise
 
 
 def batch_statistics(x, axes, eps, moving_mean, moving_variance, momentum):
-    if not _last_axis(x, axes):
+    if not features_last(x, axes):
         return plain.batch_statistics(x, axes, eps, moving_mean, moving_variance, momentum)
     return pointwise.batch_statistics(rows(x), eps, momentum, moving_mean, moving_variance)
 
@@ -19,12 +20,8 @@ def normalize(x, mean, scale, gamma, beta):
 
 
 def normalize_backward(dy, x, mean, scale, gamma, axes, shared):
-    if not _last_axis(x, axes):
+    if not features_last(x, axes):
         return plain.normalize_backward(dy, x, mean, scale, gamma, axes, shared)
     mean, scale, gamma = (vector.reshape(-1) for vector in (mean, scale, gamma))
     dx, dgamma, dbeta = pointwise.batch_norm_backward(rows(dy), rows(x), mean, scale, gamma)
     return dx.reshape(dy.shape), dgamma, dbeta
-
-
-def _last_axis(x, axes):
-    return axes == tuple(range(x.ndim - 1))
