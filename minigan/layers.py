@@ -5,9 +5,10 @@ Read beside `kernels/plain.py`, which has the formulas, in the same order.
 
 import math
 
-from . import init
+from . import init, processes
 from .errors import check_setting
 from .kernels import geometry, settings, transposed_geometry
+from .kernels.plain import alone
 from .network import Layer
 from .random import kept_share
 
@@ -174,7 +175,10 @@ class Dropout(Layer):
         if not (train or self.always) or self.rate == 0:
             return None
         self.calls += 1
-        return dict(seed=self.seed, where=self.where, step=self.step, call=self.calls - 1)
+        share = processes.here.share if train else None
+        return dict(
+            seed=self.seed, where=self.where, step=self.step, call=self.calls - 1, share=share
+        )
 
     def forward(self, x, train=True):
         address, y, mask = self.next_address(train), x, None
@@ -227,8 +231,11 @@ class Normalization(Layer):
     """What BatchNorm and LayerNorm share: y = gamma h + beta around a normalising map.
 
     A subclass says along which axes of x its `groups` lie, along which one element of gamma and
-    beta is `shared`, and how these are shaped to broadcast against x (`along`).
+    beta is `shared`, how these are shaped to broadcast against x (`along`), and what takes means
+    `across` processes, where a group has its elements on all of them.
     """
+
+    across = staticmethod(alone)
 
     def backward(self, dy, cache, params=True, need_dx=True):
         k, (x, mean, scale, fixed) = self.kernels[type(dy)], cache
@@ -237,7 +244,9 @@ class Normalization(Layer):
         if fixed:
             grads = k.fixed_normalize_backward(dy, x, mean, scale, gamma, shared)
         else:
-            grads = k.normalize_backward(dy, x, mean, scale, gamma, self.groups(x), shared)
+            grads = k.normalize_backward(
+                dy, x, mean, scale, gamma, self.groups(x), shared, self.across
+            )
         dx, dgamma, dbeta = grads
         if params:
             self.add_grad("gamma_grad", dgamma)
@@ -252,7 +261,7 @@ class Normalization(Layer):
             dy_bar, dgamma = k.fixed_normalize_double_backward(dx_bar, dy, scale, gamma, shared)
         else:
             dy_bar, x_bar, dgamma = k.normalize_double_backward(
-                dx_bar, dy, x, mean, scale, gamma, self.groups(x), shared
+                dx_bar, dy, x, mean, scale, gamma, self.groups(x), shared, self.across
             )
         self.add_grad("gamma_grad", dgamma)
         return dy_bar, x_bar
@@ -289,6 +298,10 @@ class BatchNorm(Normalization):
 
     shared = groups
 
+    @property
+    def across(self):
+        return processes.here.mean_of_moments
+
     def along(self, tensor, x):
         shape = [1] * x.ndim
         shape[self.axis] = self.features
@@ -301,7 +314,9 @@ class BatchNorm(Normalization):
             if not x.size:
                 raise ValueError(f"{self!r} ({self.where}): an empty batch {x.shape} has no mean")
             moving = self.moving_mean, self.moving_variance
-            mean, scale = k.batch_statistics(x, self.groups(x), self.eps, *moving, self.momentum)
+            mean, scale = k.batch_statistics(
+                x, self.groups(x), self.eps, *moving, self.momentum, self.across
+            )
         else:
             mean = self.along(self.moving_mean, x)
             scale = k.inverse_deviation(self.along(self.moving_variance, x), self.eps)

@@ -10,7 +10,7 @@ are in `kernels/plain.py`; here is what they are for, and what they take.
 
 from numbers import Real
 
-from . import kernels, random
+from . import kernels, processes, random
 from .arrays import get_array_module
 from .condition import one_hot
 
@@ -128,11 +128,11 @@ def labels(logits, low, high=None, *, flip=0.0, seed=0, where="labels", step=Non
     """
     xp = get_array_module(logits)
     shape, address = logits.shape, dict(seed=seed, step=random.numbered(step))
-    values = random.uniform(
-        shape, low, low if high is None else high, where=where, dtype=logits.dtype, xp=xp, **address
-    )
+    bounds = dict(low=low, high=low if high is None else high, where=where)
+    values = random.of_batch(random.uniform, shape, **bounds, dtype=logits.dtype, xp=xp, **address)
     if flip:  # drawn on the host: the same labels on every device
-        kept = random.keep_mask(shape, 1 - flip, where=f"{where}/flip", **address)
+        share = processes.here.share
+        kept = random.keep_mask(shape, 1 - flip, where=f"{where}/flip", share=share, **address)
         values = xp.where(xp.asarray(kept), values, 1 - values)
     return values
 

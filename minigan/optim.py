@@ -6,6 +6,7 @@ flat too, and goes into a checkpoint whole.
 
 import math
 
+from . import processes
 from .arrays import get_array_module, to_device
 from .errors import check_setting
 
@@ -27,10 +28,14 @@ class Optimizer:
         self.state = {name: xp.zeros_like(network.params) for name in self.slots}
 
     def step(self):
-        """Update the parameters once; the gradients are left as they are."""
+        """Update the parameters once; the gradients are left as they are.
+
+        Where processes share a batch, the gradients of all of them count.
+        """
         self.t += 1
         k = self.network.kernels[type(self.network.params)]
-        self.update(k, self.network.params, self.network.grads, **self.state)
+        grads = processes.here.mean(self.network.grads)
+        self.update(k, self.network.params, grads, **self.state)
 
     def update(self, k, p, g, **state):
         """One step with the functions of k: writes p and the state, reads g."""

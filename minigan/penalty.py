@@ -57,8 +57,8 @@ def gradient_penalty(
     if real.shape != fake.shape:
         raise ValueError(f"real {real.shape} and fake {fake.shape} have different shapes")
     one_a_sample = (len(real),) + (1,) * (real.ndim - 1)
-    epsilon = random.uniform(
-        one_a_sample, seed=seed, where=where, step=random.numbered(step),
+    epsilon = random.of_batch(
+        random.uniform, one_a_sample, seed=seed, where=where, step=random.numbered(step),
         dtype=real.dtype, xp=get_array_module(real),
     )  # fmt: skip
     k = critic.kernels[type(real)]

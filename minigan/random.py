@@ -17,7 +17,7 @@ import itertools
 
 import numpy as np
 
-from . import kernels
+from . import kernels, processes
 from .kernels.plain import random_bits
 
 _KEEP_LEVELS = 1 << 16
@@ -55,19 +55,31 @@ def uniform(shape, low=0.0, high=1.0, *, seed, where, step=0, dtype=np.float32, 
     return xp.asarray(values.astype(dtype))
 
 
+def of_batch(draw, shape, **options):
+    """draw(shape, ...) for a batch of which this process has a part: its rows of the whole.
+
+    draw: `normal` or `uniform`.  shape: (n, ...) of here, options: of the draw.
+    """
+    rank, size = processes.here.rank, processes.here.size
+    n, *rest = shape
+    return draw((n * size, *rest), **options)[rank * n : (rank + 1) * n]
+
+
 def permutation(n, *, seed, where, step=0):
     """A random order of range(n): int64 NumPy array (n,)."""
     return generator(seed, where, step).permutation(n)
 
 
-def keep_mask(shape, keep, *, seed, where, step=0, call=0):
+def keep_mask(shape, keep, *, seed, where, step=0, call=0, share=None):
     """Boolean NumPy array, True with probability `keep`; each block has its own generator.
+
+    share: of one process in a mask of all: see `kernels.plain.runs`.
 
     The probability is a multiple of 1/65536: 16 random bits an element are a
     quarter of the work of a float, and `kept_share` tells the exact value.
     """
     k = kernels.default[np.ndarray]
-    return k.keep_mask(shape, keep, seed=seed, where=where, step=step, call=call)
+    return k.keep_mask(shape, keep, seed=seed, where=where, step=step, call=call, share=share)
 
 
 def kept_share(keep):

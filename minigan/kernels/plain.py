@@ -111,14 +111,40 @@ def dropout_backward(dy, mask, keep):
     return dy * mask / keep
 
 
-def keep_mask(shape, keep, seed, where, step=0, call=0):  # -> bool, True with probability keep
+def keep_mask(shape, keep, seed, where, step=0, call=0, share=None):
+    """-> bool, True with probability keep.  share: see `runs`."""
     mask = np.empty(np.prod(shape, dtype=int), bool)
-    for start in range(0, mask.size, MASK_BLOCK):
-        block = mask[start : start + MASK_BLOCK]
-        stream = random_bits(seed, where, step, call + (start // MASK_BLOCK << 32))
-        bits = stream.random_raw(-(-block.size // 4)).view(np.uint16)  # 16 an element
-        np.less(bits[: block.size], round(keep * 2**16), out=block)
+    for here, there, count in runs(shape, share):
+        for block in range(there // MASK_BLOCK, -(-(there + count) // MASK_BLOCK)):
+            draw_mask(mask[here : here + count], there, block, keep, seed, where, step, call)
     return mask.reshape(shape)
+
+
+def draw_mask(mask, there, block, keep, seed, where, step, call):
+    """The elements of a block that lie in a mask, whose first is element `there` of the whole."""
+    first = block * MASK_BLOCK
+    start, stop = max(there, first), min(there + len(mask), first + MASK_BLOCK)
+    stream = random_bits(seed, where, step, call + (block << 32))
+    bits = stream.random_raw(-(-(stop - first) // 4)).view(np.uint16)  # 16 an element
+    np.less(
+        bits[start - first : stop - first],
+        round(keep * 2**16),
+        out=mask[start - there : stop - there],
+    )
+
+
+def runs(shape, share):
+    """Where the rows of one process lie in an array of all: (here, there, elements) of each run.
+
+    share: (n, rank, size) of a process that has n rows in `size n` of all, and then again n in the
+    next as many (real samples, then generated ones, say); None where it has all rows.
+    """
+    elements = np.prod(shape, dtype=int)
+    if share is None or not elements:
+        return [(0, 0, elements)]
+    n, rank, size = share
+    run = n * (elements // shape[0])
+    return [(i * run, (i * size + rank) * run, run) for i in range(shape[0] // n)]
 
 
 def random_bits(seed, where, step, call):
@@ -179,14 +205,21 @@ def log_softmax(x):
 # all four broadcast against x.
 
 
+def alone(mean):
+    return mean
+
+
 def statistics(x, axes, eps):  # -> mean, scale
     mean, variance = moments(x, axes)
     return mean, inverse_deviation(variance, eps)
 
 
-def batch_statistics(x, axes, eps, moving_mean, moving_variance, momentum):
-    """The same, and the moving statistics follow those of the batch."""
-    mean, variance = moments(x, axes)
+def batch_statistics(x, axes, eps, moving_mean, moving_variance, momentum, across=alone):
+    """The same, and the moving statistics follow those of the batch.
+
+    across: the mean over all processes, where each has its part of the batch.
+    """
+    mean, variance = pooled(*moments(x, axes), across)
     average(moving_mean, mean.reshape(-1), momentum)
     average(moving_variance, variance.reshape(-1), momentum)
     return mean, inverse_deviation(variance, eps)
@@ -197,6 +230,12 @@ def moments(x, axes):
     return mean, ((x - mean) ** 2).mean(axis=axes, keepdims=True)
 
 
+def pooled(mean, variance, across):
+    """The moments of parts of one size as those of the whole: the law of total variance."""
+    whole = across(mean)
+    return whole, across(variance + (mean - whole) ** 2)
+
+
 def inverse_deviation(variance, eps):
     return 1 / np.sqrt(variance + eps)
 
@@ -205,28 +244,29 @@ def normalize(x, mean, scale, gamma, beta):
     return gamma * (x - mean) * scale + beta
 
 
-def normalize_backward(dy, x, mean, scale, gamma, axes, shared):  # -> dx, dgamma, dbeta
+def normalize_backward(dy, x, mean, scale, gamma, axes, shared, across=alone):
+    """-> dx, dgamma, dbeta"""
     h = (x - mean) * scale
-    dx = jacobian(dy * gamma, h, scale, axes)
+    dx = jacobian(dy * gamma, h, scale, axes, across)
     return dx, (dy * h).sum(axis=shared), dy.sum(axis=shared)
 
 
-def normalize_double_backward(dx_bar, dy, x, mean, scale, gamma, axes, shared):
+def normalize_double_backward(dx_bar, dy, x, mean, scale, gamma, axes, shared, across=alone):
     """-> dy_bar, x_bar, dgamma.  x moves dx through h (q = dR/dh) and through scale."""
     h, g = (x - mean) * scale, dy * gamma
-    dx, g_bar = jacobian(g, h, scale, axes), jacobian(dx_bar, h, scale, axes)
-    q = -scale * (dx_bar * mean_of(g * h, axes) + g * mean_of(dx_bar * h, axes))
-    x_bar = jacobian(q, h, scale, axes) - scale * h * mean_of(dx_bar * dx, axes)
+    dx, g_bar = jacobian(g, h, scale, axes, across), jacobian(dx_bar, h, scale, axes, across)
+    q = -scale * (dx_bar * mean_of(g * h, axes, across) + g * mean_of(dx_bar * h, axes, across))
+    x_bar = jacobian(q, h, scale, axes, across) - scale * h * mean_of(dx_bar * dx, axes, across)
     return g_bar * gamma, x_bar, (dy * g_bar).sum(axis=shared)
 
 
-def jacobian(g, h, scale, axes):
+def jacobian(g, h, scale, axes, across):
     """dh/dx g, or its transpose: it is symmetric.  x moves h itself, the mean, and the scale."""
-    return scale * (g - mean_of(g, axes) - h * mean_of(g * h, axes))
+    return scale * (g - mean_of(g, axes, across) - h * mean_of(g * h, axes, across))
 
 
-def mean_of(x, axes):
-    return x.mean(axis=axes, keepdims=True)
+def mean_of(x, axes, across):
+    return across(x.mean(axis=axes, keepdims=True))
 
 
 def fixed_normalize_backward(dy, x, mean, scale, gamma, shared):

@@ -52,17 +52,17 @@ def dropout_backward(dy, mask, keep):
     return blockwise(masked, dy, mask)
 
 
-def keep_mask(shape, keep, seed, where, step=0, call=0):
+def keep_mask(shape, keep, seed, where, step=0, call=0, share=None):
     mask = np.empty(np.prod(shape, dtype=int), bool)
+    size = plain.MASK_BLOCK
+    for here, there, count in plain.runs(shape, share):
+        part, first = mask[here : here + count], there // size
 
-    def draw(start, stop):
-        for block in range(start, stop):
-            part = mask[block * plain.MASK_BLOCK : (block + 1) * plain.MASK_BLOCK]
-            stream = plain.random_bits(seed, where, step, call + (block << 32))
-            bits = stream.random_raw(-(-part.size // 4)).view(np.uint16)
-            np.less(bits[: part.size], round(keep * 2**16), out=part)
+        def draw(start, stop):
+            for block in range(first + start, first + stop):
+                plain.draw_mask(part, there, block, keep, seed, where, step, call)
 
-    parallel(draw, -(-mask.size // plain.MASK_BLOCK), mask.size)
+        parallel(draw, -(-(there + count) // size) - first, count)
     return mask.reshape(shape)
 
 

@@ -9,9 +9,9 @@ from ..plain import rows
 from . import pointwise
 
 
-def batch_statistics(x, axes, eps, moving_mean, moving_variance, momentum):
-    if not features_last(x, axes):
-        return plain.batch_statistics(x, axes, eps, moving_mean, moving_variance, momentum)
+def batch_statistics(x, axes, eps, moving_mean, moving_variance, momentum, across=plain.alone):
+    if not features_last(x, axes) or across is not plain.alone:
+        return plain.batch_statistics(x, axes, eps, moving_mean, moving_variance, momentum, across)
     return pointwise.batch_statistics(rows(x), eps, momentum, moving_mean, moving_variance)
 
 
@@ -19,9 +19,9 @@ def normalize(x, mean, scale, gamma, beta):
     return pointwise.normalize(x, mean, scale, gamma, beta)
 
 
-def normalize_backward(dy, x, mean, scale, gamma, axes, shared):
+def normalize_backward(dy, x, mean, scale, gamma, axes, shared, across=plain.alone):
     if not features_last(x, axes):
-        return plain.normalize_backward(dy, x, mean, scale, gamma, axes, shared)
+        return plain.normalize_backward(dy, x, mean, scale, gamma, axes, shared, across)
     mean, scale, gamma = (vector.reshape(-1) for vector in (mean, scale, gamma))
-    dx, dgamma, dbeta = pointwise.batch_norm_backward(rows(dy), rows(x), mean, scale, gamma)
+    dx, dgamma, dbeta = pointwise.batch_norm_backward(rows(dy), rows(x), mean, scale, gamma, across)
     return dx.reshape(dy.shape), dgamma, dbeta

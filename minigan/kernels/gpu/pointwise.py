@@ -67,10 +67,10 @@ def softplus(x):
 
 _dropout = Kernel(
     "dropout",
-    "T x, uint32 key, uint32 threshold, T scale",
+    "T x, uint32 key, uint32 threshold, T scale, int64 run, int32 rank, int32 processes",
     "T y, bool mask",
     """
-    unsigned int bits = i;
+    unsigned int bits = (i / run * processes + rank) * run + i % run;  // its place in the whole
     for (int round = 0; round < 2; ++round) {
         bits ^= round == 0 ? key : key ^ 0x9E3779B9u;
         bits ^= bits >> 16;
@@ -92,8 +92,12 @@ def dropout(x, keep, address):
     mask: bool, True where the hash of the element's index and the key has upper 16 bits below
     65536 keep.  The key: 32 bits drawn at the address.
     """
+    share = address.get("share") or (len(x), 0, 1)
+    address = {name: value for name, value in address.items() if name != "share"}
     key = int(random_bits(**address).random_raw()) & 0xFFFFFFFF
-    return _dropout(x, key, round(keep * 65536), 1 / keep)
+    n, rank, size = share
+    run = n * (x.size // len(x)) if x.size else 1
+    return _dropout(x, key, round(keep * 65536), 1 / keep, run, rank, size)
 
 
 def dropout_backward(dy, mask, keep):
@@ -222,14 +226,15 @@ def normalize(x, mean, scale, gamma, beta):
     return _normalize(x, mean, scale, gamma, beta)
 
 
-def batch_norm_backward(dy, x, mean, scale, gamma):
+def batch_norm_backward(dy, x, mean, scale, gamma, across):
     """(dx, dgamma, dbeta) of `normalize` with x's own mean and scale.
 
-    dx, dy and x are (rows, features), the others (features,).
+    dx, dy and x are (rows, features), the others (features,).  across: the mean over processes.
     """
     empty_like = get_array_module(x).empty_like
-    sum, products = _summed(_gradient_sums, 2, dy, x, mean, scale)
-    dgamma, dbeta = _rounded(products, sum, empty_like(gamma), empty_like(gamma))
+    sums = _summed(_gradient_sums, 2, dy, x, mean, scale)
+    dgamma, dbeta = _rounded(sums[1], sums[0], empty_like(gamma), empty_like(gamma))
+    sum, products = across(sums)
     return _batch_norm_backward(dy, x, mean, scale, gamma, sum, products, len(x)), dgamma, dbeta
 
 
