@@ -23,41 +23,76 @@ class Alone:
     """One process, which has the whole batch.
 
     rank: its number, from 0.  size: how many there are.
-    share: of the masks that are drawn for a batch, see `kernels.plain.runs`.
-    mean: values (...) -> their mean over all processes, a new array.
-    mean_of_moments: the same for BatchNorm, whose moments may also be left to each process.
+    share: (n, rank, size) within a training step, where this process has n rows of a batch of
+    n * size; None where it has all rows.
     """
 
     rank, size, share = 0, 1, None
+
     mean = mean_of_moments = staticmethod(alone)
 
-    def broadcast(self, value):
-        """The value that process 0 has."""
-        return value
+    def begin_batch(self, samples):
+        """Share out batches of so many samples from now on."""
+
+    def end_batch(self):
+        """No more: what is drawn is drawn whole."""
+
+    def rows(self, whole):
+        """Those rows of an array of the whole batch (N, ...) that are of this process."""
+        return whole
+
+    def largest(self, number):
+        """The largest of an integer over all processes."""
+        return number
 
 
 class Together:
-    """One process of several that MPI has started.
+    """One process of several.
 
-    communicator: of mpi4py.  local_moments: BatchNorm's statistics are of each process's own
-    samples.
+    communicator: of mpi4py.  total: function (array) -> its sum over all processes, a new array;
+    by default MPI's, of arrays in the host's memory.  local_moments: whether BatchNorm's
+    statistics are those of each process's own samples.
     """
 
-    def __init__(self, communicator, *, local_moments=False):
-        self._communicator = communicator
-        self.rank, self.size = communicator.Get_rank(), communicator.Get_size()
-        self.share = None
+    def __init__(self, communicator, *, total=None, local_moments=False):
+        self.communicator = communicator
+        self.rank, self.size, self.share = communicator.Get_rank(), communicator.Get_size(), None
+        self.total = total or self._total_on_the_host
         self.mean_of_moments = alone if local_moments else self.mean
 
     def mean(self, values):
-        xp = get_array_module(values)
-        sums = np.empty(values.shape, values.dtype)
-        self._communicator.Allreduce(np.ascontiguousarray(to_host(values)), sums)
-        sums /= self.size
-        return xp.asarray(sums)
+        """The mean of an array over all processes: a new array, the same on all of them."""
+        total = self.total(values)
+        total /= self.size
+        return total
 
-    def broadcast(self, value):
-        return self._communicator.bcast(value)
+    def _total_on_the_host(self, values):
+        total = np.empty(values.shape, values.dtype)
+        self.communicator.Allreduce(np.ascontiguousarray(to_host(values)), total)
+        return get_array_module(values).asarray(total)
+
+    def begin_batch(self, samples):
+        n, rest = divmod(samples, self.size)
+        if rest or not n:
+            fits = [count * self.size for count in (n, n + 1) if count]
+            raise ValueError(
+                f"a batch of {samples} cannot be shared out evenly among {self.size} processes: "
+                f"take {' or '.join(map(str, fits))}"
+            )
+        self.share = n, self.rank, self.size
+
+    def end_batch(self):
+        self.share = None
+
+    def rows(self, whole):
+        if self.share is None:
+            return whole
+        n, rank, size = self.share
+        parts = whole.reshape(-1, size, n, *whole.shape[1:])
+        return parts[:, rank].reshape(-1, *whole.shape[1:])
+
+    def largest(self, number):
+        return max(self.communicator.allgather(number))
 
 
 here = Alone()

@@ -56,13 +56,13 @@ def uniform(shape, low=0.0, high=1.0, *, seed, where, step=0, dtype=np.float32, 
 
 
 def of_batch(draw, shape, **options):
-    """draw(shape, ...) for a batch of which this process has a part: its rows of the whole.
+    """draw(shape, ...), `normal` or `uniform`, for the samples of a batch.
 
-    draw: `normal` or `uniform`.  shape: (n, ...) of here, options: of the draw.
+    shape: (n, ...), of what this process has of the batch; it gets its rows of the whole.
     """
-    rank, size = processes.here.rank, processes.here.size
-    n, *rest = shape
-    return draw((n * size, *rest), **options)[rank * n : (rank + 1) * n]
+    here = processes.here
+    whole = shape[0] * here.size if here.share else shape[0]
+    return here.rows(draw((whole, *shape[1:]), **options))
 
 
 def permutation(n, *, seed, where, step=0):

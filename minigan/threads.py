@@ -61,6 +61,12 @@ def core_count():
         return cores
 
 
+def use_cores(count):
+    """Share out over so many cores from now on, as far as the BLAS can be told."""
+    with _InterruptsWait():
+        _blas.use(count)
+
+
 class _InterruptsWait:
     """Inside, Ctrl-C is noted; it strikes when everything is as it was before.
 
@@ -279,6 +285,11 @@ class _Blas:
             self._users -= 1
             if self._users == 0 and self._get:
                 self._set(self._cores)
+
+    def use(self, cores):
+        """Let it have so many threads, where nobody is within."""
+        if self._set:
+            self._set(cores)
 
     def forget_users(self):
         """What a forked child does: those who were using it are threads of its parent."""

@@ -7,8 +7,9 @@ import sys
 import traceback
 from pathlib import Path
 
+from .. import processes
 from ..errors import RunFailed, UserError, printable
-from . import shortage
+from . import shortage, together
 from .interrupts import NO_READER, interrupt_once
 
 
@@ -27,7 +28,12 @@ def command(main, name=None):
             stream.reconfigure(errors="backslashreplace")
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, interrupt_once)
-    code, line = _outcome(main)
+    try:
+        code, line = _outcome(main)
+    except BaseException:
+        if processes.here.size > 1:  # the others would wait for this one
+            together.abort(1, traceback.format_exc())
+        raise
     if signal.getsignal(signal.SIGINT) is interrupt_once:  # nothing is left to be interrupted
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -37,6 +43,7 @@ def command(main, name=None):
     except OSError as error:
         code = code or 2
         line = line or f"error: cannot write to standard output: {error.strerror or error}"
+    line = together.leave(code, line)
     if line and sys.stderr is not None:
         with contextlib.suppress(OSError):
             print(f"{name}: {line}", file=sys.stderr, flush=True)

@@ -1,0 +1,121 @@
+"""Several processes, one training: begun by an MPI launcher, ended together.
+
+    mpiexec -n 4 python examples/dcgan.py --data FOLDER
+
+All of them run the same program.  Process 0 reports, draws and writes; the others are silent, and
+speak up only where one of them fails alone.
+"""
+
+import contextlib
+import os
+import sys
+import time
+
+import numpy as np
+
+from .. import processes, threads
+from ..errors import UserError
+
+RANKS = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")  # as MPICH, Slurm and Open MPI set them
+PATIENCE = 5.0  # seconds that a process which has failed leaves the others to end as well
+
+
+def join():
+    """Become one of the processes that a launcher has started, if one has.
+
+    Sets `processes.here`.  Raises UserError where mpi4py is missing.
+    """
+    if processes.here.size > 1 or not any(name in os.environ for name in RANKS):
+        return
+    rank = next(os.environ[name] for name in RANKS if name in os.environ)
+    if rank != "0":
+        _fall_silent()
+    try:
+        from mpi4py import MPI
+    except ImportError as error:
+        raise UserError(
+            "this was started by an MPI launcher, and mpi4py is not installed: "
+            f"pip install 'minigan[mpi]', or start it without the launcher ({error})"
+        ) from error
+    world = MPI.COMM_WORLD
+    if world.Get_size() > 1:
+        processes.here = processes.Together(world)
+        _share_cores(world.Split_type(MPI.COMM_TYPE_SHARED))
+
+
+def _fall_silent():
+    sys.stdout = sys.stderr = open(os.devnull, "w")
+
+
+def _share_cores(neighbours):
+    """Take this process's part of the cores of its machine, which it would else take all of.
+
+    neighbours: the communicator of the processes on it.  A launcher may have given each of them
+    cores of its own; OPENBLAS_NUM_THREADS says how many each shall take.
+    """
+    cores = neighbours.allgather(usable_cores())
+    mine = cores[neighbours.Get_rank()]
+    sharing = sum(not mine.isdisjoint(others) for others in cores)
+    if "OPENBLAS_NUM_THREADS" not in os.environ:
+        threads.use_cores(max(1, len(mine) // sharing))
+
+
+def usable_cores():
+    """The numbers of the cores that this process may run on, a set."""
+    try:
+        return os.sched_getaffinity(0)
+    except AttributeError:  # not on this system
+        return set(range(os.cpu_count() or 1))
+
+
+def description():
+    """One line on who trains together; None of a process by itself."""
+    here = processes.here
+    if here.size == 1:
+        return None
+    cores = threads.core_count()
+    return f"{here.size} processes, {cores} core{'s' * (cores > 1)} each"
+
+
+def check_alike(values):
+    """UserError unless all processes have the same values: dict name -> what can be compared."""
+    here = processes.here
+    if here.size == 1:
+        return
+    for rank, others in enumerate(here.communicator.allgather(values)):
+        for name, value in values.items():
+            if others[name] != value:
+                raise UserError(
+                    f"process {rank} has {name} {others[name]}, process {here.rank} has {value}: "
+                    "start all with the same command, in the same environment"
+                )
+
+
+def leave(code, line):
+    """End with the others: what is left to say, None where another process says it.
+
+    code: of this process's end, 0 where all is well.  Where it has failed and the others have
+    not, they are ended as well, after `PATIENCE`, and this does not return.
+    """
+    here = processes.here
+    if here.size == 1:
+        return line
+    codes = np.empty(here.size, int)
+    ends = here.communicator.Iallgather(np.array(code), codes)
+    since = time.monotonic()
+    while not ends.Test():
+        if code and time.monotonic() - since > PATIENCE:
+            abort(code, line)
+        time.sleep(0.001)
+    if here.rank != (codes != 0).argmax():  # the first that has failed, or process 0
+        return None
+    sys.stderr = sys.__stderr__
+    return line
+
+
+def abort(code, line):
+    """End all processes now."""
+    here = processes.here
+    with contextlib.suppress(OSError):
+        print(f"process {here.rank} of {here.size}: {line}", file=sys.__stderr__, flush=True)
+    here.communicator.Abort(code)
