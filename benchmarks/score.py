@@ -21,9 +21,9 @@ import numpy as np
 
 import minigan as mg
 from minigan import data, training
-from minigan.__main__ import sample_images
 from minigan.kernels.plain import log_softmax
 from minigan.training.checkpoint import Checkpoint
+from minigan.training.sampling import sample_images
 
 BATCH, EPOCHS = 100, 6
 

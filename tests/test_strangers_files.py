@@ -24,10 +24,10 @@ from PIL import Image
 
 import minigan as mg
 from minigan import archive, data
-from minigan.__main__ import info
 from minigan.data import cifar
 from minigan.errors import UserError
 from minigan.training.checkpoint import Checkpoint, save
+from minigan.training.commands import info
 from minigan.training.resume import bring_in
 from minigan.training.sampling import sample_images
 

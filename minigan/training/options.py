@@ -63,8 +63,20 @@ def parser(description, *, name, batch_size, epochs=None, steps=None, average=0.
     """
     result = Parser(description=description, formatter_class=Formatter)
     result.set_defaults(name=name)
-    add = result.add_argument
-    add("--device", choices=(*DEVICES, "auto"), default="cpu", help="where to train")
+    result._optionals.title = "of this example"  # what it adds itself, and --help
+
+    add = result.add_argument_group("the run").add_argument
+    add("--epochs", type=integer(1), default=epochs, help="passes over the data")
+    add("--steps", type=integer(1), default=steps, help="in all, whatever --epochs says")
+    add("--batch-size", type=integer(1), default=batch_size, help="images a step")
+    add("--seed", type=integer(0, 2**64 - 1), default=0, help="of everything random")
+    add(
+        "--resume",
+        action="store_true",
+        help="go on with the run in --out, without it with the one that was saved last",
+    )
+
+    add = result.add_argument_group("the data").add_argument
     add(
         "--data",
         type=path,
@@ -73,30 +85,19 @@ def parser(description, *, name, batch_size, epochs=None, steps=None, average=0.
         help="training images; auto is the example's own if they can be had, "
         "else the built-in digits",
     )
+    add("--limit", type=integer(1), help="use the first so many images only (default: all)")
+
+    add = result.add_argument_group("the networks").add_argument
+    add("--width", type=number(0, 16), default=1.0, help="scales the channels of both networks")
+    add("--summary", action="store_true", help="print both networks and exit")
+
+    add = result.add_argument_group("the results").add_argument
     add(
         "--out",
         type=lambda text: Path(path(text)),
         metavar="DIR",
         help=f"folder for all results (default: runs/{name})",
     )
-    add("--epochs", type=integer(1), default=epochs, help="passes over the data")
-    add("--steps", type=integer(1), default=steps, help="in all, whatever --epochs says")
-    add("--batch-size", type=integer(1), default=batch_size, help="images a step")
-    add("--seed", type=integer(0, 2**64 - 1), default=0, help="of everything random")
-    add("--limit", type=integer(1), help="use the first so many images only (default: all)")
-    add(
-        "--resume",
-        action="store_true",
-        help="go on with the run in --out, without it with the one that was saved last",
-    )
-    add("--dtype", choices=FLOAT_TYPES, default="float32", help="precision of the arithmetic")
-    add(
-        "--kernels",
-        choices=("fast", "plain"),
-        default="fast",
-        help="plain: every formula as minigan/kernels/plain.py has it, to read, change and watch",
-    )
-    add("--width", type=number(0, 16), default=1.0, help="scales the channels of both networks")
     add(
         "--average",
         type=fraction,
@@ -111,7 +112,16 @@ def parser(description, *, name, batch_size, epochs=None, steps=None, average=0.
         metavar="STEPS",
         help="draw pictures this often, besides after each epoch",
     )
-    add("--summary", action="store_true", help="print both networks and exit")
+
+    add = result.add_argument_group("the machine").add_argument
+    add("--device", choices=(*DEVICES, "auto"), default="cpu", help="where to train")
+    add("--dtype", choices=FLOAT_TYPES, default="float32", help="precision of the arithmetic")
+    add(
+        "--kernels",
+        choices=("fast", "plain"),
+        default="fast",
+        help="plain: every formula as minigan/kernels/plain.py has it, to read, change and watch",
+    )
     return result
 
 
