@@ -82,7 +82,7 @@ def test_samples_of_a_float64_run_are_float32(gan, pictures, tmp_path):
         (["--out", "run/config.json/x.png"], "cannot write run/config.json/x.png: "),
         (["--out", "x.npy", "--count", 0], "argument --count: '0' is not an integer of at least 1"),
         (["--out", "x.npy", "--seed", -1], "argument --seed: '-1' is not an integer of at least 0"),
-        ([], "the following arguments are required: --out"),
+        ([], "where to? give --out FILE.png, --out FILE.npy or --each DIR"),
     ],
 )
 def test_sample_refuses(trained, tmp_path, capsys, more, message):

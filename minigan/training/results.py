@@ -15,10 +15,9 @@ from pathlib import Path
 from ..atomic import remove_leftovers, replacing
 from ..errors import UserError
 from . import pictures
-from .checkpoint import Checkpoint
+from .checkpoint import CHECKPOINT, Checkpoint
 
 CONFIG, HISTORY, LOSSES, GIF = "config.json", "history.csv", "losses.png", "samples.gif"
-CHECKPOINT = "checkpoint.npz"
 SHEETS = "samples"  # the folder of the sheets, epoch_000.png, step_000100.png and so on
 
 
