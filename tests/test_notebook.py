@@ -1,0 +1,304 @@
+"""Without a command line: at a prompt, in Python, in a notebook's own kernel."""
+
+import re
+import signal
+import sys
+import types
+
+import numpy as np
+import parity
+import pytest
+from helpers import HERE, assert_same_results, at_step, run, words
+from PIL import Image
+
+import minigan as mg
+from minigan import data, training
+from minigan.condition import one_hot
+from minigan.errors import Interrupted, RunFailed, UserError
+from minigan.training.prompt import at_a_prompt
+
+PAGE = HERE.parent / "docs" / "notebook.md"
+CELLS = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+TRAINING = next(cell for cell in CELLS if "training.Run(" in cell)
+
+
+@pytest.fixture
+def prompt(monkeypatch):
+    """What a kernel looks like from within."""
+    monkeypatch.setattr(sys, "ps1", "In : ", raising=False)
+    monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
+    monkeypatch.setattr(sys, "argv", ["ipykernel_launcher.py", "-f", "kernel.json"])
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+# The page.
+
+
+def test_the_page_trains_in_fifteen_lines():
+    assert len([line for line in TRAINING.splitlines() if line.strip()]) <= 15
+
+
+@pytest.mark.host
+def test_the_page_runs(capsys):
+    names = {}
+    for cell in CELLS:
+        exec(compile(cell, PAGE.name, "exec"), names)
+    assert names["run"].step == names["run"].total_steps
+    assert "100%" in capsys.readouterr().err
+
+
+@pytest.mark.host
+def test_the_page_in_a_kernel(monkeypatch):
+    """Its cells; then the one that trains again, with a mistake, and interrupted."""
+    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
+    pytest.importorskip("ipykernel")
+    monkeypatch.setenv("PYTHONPATH", str(HERE.parent))
+    monkeypatch.setenv("MINIGAN_OFFLINE", "1")
+    with open("script.py", "w") as file:
+        file.write(
+            "from minigan import training\n"
+            "print(training.parse(training.parser('', name='x', batch_size=3)).epochs)\n"
+        )
+    assert "epochs=5" in TRAINING and "resume=True" in TRAINING
+    longer = TRAINING.replace("epochs=5", "epochs=7")
+    assert TRAINING.count("    run.log(") == 1
+    more = [
+        longer,
+        longer.replace("resume=True", "resume=False"),
+        longer.replace("epochs=7", "epochs='x'"),
+        longer.replace("epochs=7", "epochs=10**6").replace(
+            "    run.log(",
+            "    import os, signal\n"
+            "    if run.step == 120: os.kill(os.getpid(), signal.SIGINT)\n"
+            "    run.log(",
+        ),
+        "print(run.step, run.saved_step)",
+        "%run script.py --epochs 3",
+    ]
+    cells = [nbformat.v4.new_code_cell(source) for source in (*CELLS, *more)]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    nbclient.NotebookClient(
+        notebook, timeout=60, kernel_name="python3", allow_errors=True
+    ).execute()
+
+    outputs = [cell.outputs for cell in cells]
+    page, (again, refused, mistaken, stopped, after, script) = outputs[: -len(more)], outputs[-6:]
+    assert not [o for cell in page for o in cell if o.output_type == "error"]
+    assert sum("image/png" in o.get("data", {}) for cell in page for o in cell) >= 2
+    said = text(page[CELLS.index(TRAINING)])
+    assert "\r" not in said and "epoch 5/5" in said.splitlines()[-2]
+    assert "resuming after step" in text(again) and "epoch 7/7" in text(again)
+    assert error(refused) == (
+        "UserError: runs/mine holds a run already: give resume=True to go on with it, or another out"
+    )
+    assert error(mistaken) == "UserError: argument --epochs: 'x' is not an integer of at least 1"
+    assert error(stopped) == (
+        "Interrupted: stopped after step 121, saved; go on with: options(..., resume=True)"
+    )
+    assert text(after) == "121 121\n" and text(script) == "3\n"
+
+
+def text(outputs):
+    """What a cell has printed, all of it to stdout: Jupyter shows stderr on red."""
+    assert {o.name for o in outputs if o.output_type == "stream"} == {"stdout"}
+    return "".join(o.text for o in outputs if o.output_type == "stream")
+
+
+def error(outputs):
+    """The one line that a cell shows of an error."""
+    (line,) = outputs[-1].traceback
+    return line
+
+
+# The command line at a prompt.
+
+
+def test_a_prompt_is_none_where_a_script_runs(prompt, monkeypatch):
+    assert at_a_prompt()
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", "script.py", raising=False)
+    assert not at_a_prompt()  # IPython's %run
+    monkeypatch.undo()
+    assert not at_a_prompt()
+
+
+def test_the_words_of_a_kernel_are_not_read(prompt):
+    parser = training.parser("", name="own", epochs=3, batch_size=4)
+    options = training.parse(parser)
+    assert options.epochs == 3 and options.command.split() == ["--resume", "--out", "runs/own"]
+    assert training.parse(parser, ["--epochs", "5"]).epochs == 5
+
+
+@pytest.mark.parametrize(
+    "argv, message",
+    [
+        (["--epochs", "x"], "argument --epochs: 'x' is not an integer of at least 1"),
+        (["--epochs"], "argument --epochs: expected one argument"),
+        (["--epochs=--"], "--epochs"),
+        (["--lr", "3"], "unrecognized arguments: --lr 3"),
+        (["--device", "tpu"], "invalid choice: 'tpu'"),
+        (["--resume", "--out", "none"], "no checkpoint at none"),
+    ],
+)
+@pytest.mark.parametrize("at", ["prompt", "program"])
+def test_wrong_words_never_exit(request, argv, message, at):
+    if at == "prompt":
+        request.getfixturevalue("prompt")
+    with pytest.raises(UserError) as caught:
+        training.parse(training.parser("", name="own", epochs=3, batch_size=4), argv)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [UserError, RunFailed, Interrupted])
+def test_a_notebook_shows_one_printable_line(kind):
+    error = kind("a\nb\x1b[31m")
+    assert error._render_traceback_() == [f"{kind.__name__}: a\\nb\\x1b[31m"]
+
+
+# Options in Python.
+
+
+def test_options_are_those_of_the_command_line():
+    argv = ["--epochs", "7", "--batch-size", "8", "--dtype", "float64", "--out", "runs/own"]
+    typed = training.parse(training.parser("", name="own", batch_size=64), argv)
+    told = training.options("own", epochs=7, batch_size=8, dtype="float64")
+    typed.command = told.command
+    assert vars(told) == vars(typed)
+    default = training.options("own")
+    assert (default.epochs, default.steps, default.batch_size) == (10, None, 64)
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        (dict(epochs="x"), "'x' is not an integer"),
+        (dict(epochs=-1), "'-1' is not an integer"),
+        (dict(learning_rate=3), "unrecognized arguments: --learning-rate=3"),
+        (dict(out="file"), "--out file is, or lies under, a file"),
+    ],
+)
+def test_options_that_are_refused(tmp_path, values, message):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UserError, match=re.escape(message)):
+        training.options("own", **values)
+
+
+def train(epochs, *, resume=False, stop_at=None):
+    """A run in Python, a cell that can be run again; the Run."""
+    G = mg.Sequential([mg.Dense(4, 12), mg.Tanh(), mg.Reshape((2, 6, 1))], name="generator")
+    D = mg.Sequential([mg.Flatten(), mg.Dense(12, 1)], name="discriminator")
+    images = np.random.default_rng(0).integers(0, 256, (20, 2, 6, 1), np.uint8)
+    made = training.Run(
+        training.options("own", epochs=epochs, batch_size=4, resume=resume),
+        data.Dataset(images, None, "own", "an array"),
+        {"generator": G, "discriminator": D},
+        {"generator": mg.Adam(G, 0.01), "discriminator": mg.Adam(D, 0.01)},
+        latent=training.Latent(4),
+    )
+    return loop(made, stop_at)
+
+
+def loop(run, stop_at=None):
+    (G, D), (opt_g, opt_d) = run.networks.values(), run.optimizers.values()
+    for real in run:
+        if run.step == stop_at:
+            signal.raise_signal(signal.SIGINT)
+        z = run.draw_latent("z")
+        run.log(**training.gan_step(G, D, opt_g, opt_d, real, z, z))
+    return run
+
+
+def test_a_cell_again_goes_on_or_says_how(tmp_path, capsys):
+    train(3, resume=True)  # nothing there yet: it begins
+    with pytest.raises(UserError, match="runs/own holds a run already: give resume=True to go on"):
+        train(4)
+    assert train(4, resume=True).step == 20
+    assert "resuming after step 15 of 20" in capsys.readouterr().err
+    (tmp_path / "runs" / "own").rename("parts")
+    train(4)
+    (tmp_path / "runs" / "own").rename("whole")
+    assert_same_results(tmp_path / "parts", tmp_path / "whole")
+
+
+def test_an_interrupt_at_a_prompt_saves_and_is_a_line(prompt, tmp_path, capsys):
+    with pytest.raises(Interrupted, match=r"^stopped after step 8, saved; go on with: options\("):
+        train(4, stop_at=7)
+    assert mg.load("runs/own").run["step"] == 8 and issubclass(Interrupted, KeyboardInterrupt)
+    captured = capsys.readouterr()
+    assert captured.err == "" and "stopped" not in captured.out
+    assert train(4, resume=True).step == 20
+    (tmp_path / "runs" / "own").rename("parts")
+    train(4)
+    assert_same_results(tmp_path / "parts", tmp_path / "runs" / "own")
+
+
+def test_the_loop_alone_again_goes_on(prompt, tmp_path):
+    train(4)
+    (tmp_path / "runs" / "own").rename("whole")
+    made = None
+
+    def interrupted(run):
+        nonlocal made
+        made = run
+        return loop(run, 7)
+
+    with pytest.raises(Interrupted), pytest.MonkeyPatch.context() as patch:
+        patch.setitem(train.__globals__, "loop", lambda run, _: interrupted(run))
+        train(4)
+    assert loop(made).step == 20
+    assert_same_results(tmp_path / "runs" / "own", tmp_path / "whole")
+
+
+def test_the_sheet_of_this_moment(gan, pictures, monkeypatch):
+    """A Pillow image, the one that is written at the end of an epoch; drawing changes nothing."""
+    runs = []
+    made = gan.training.Run
+
+    class Watched(made):
+        def log(self, **values):
+            runs[:] = [self]
+            self.sheet()
+            super().log(**values)
+
+    run(gan.main, *words(pictures, "plain"))
+    monkeypatch.setattr(gan.training, "Run", Watched)
+    run(gan.main, *words(pictures, "watched"))
+    assert_same_results(HERE.__class__("watched"), HERE.__class__("plain"))
+    with Image.open("watched/samples/epoch_002.png") as written:
+        sheet = runs[0].sheet()
+        assert sheet.mode == written.mode
+        np.testing.assert_array_equal(np.asarray(sheet), np.asarray(written))
+
+
+# The step.
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+def test_the_step_is_that_of_the_examples(conditional):
+    """M1's and the conditional one's, written out there: the same numbers, to rounding."""
+    name, side = ("mnist_cgan", 28) if conditional else ("mnist_gan", 28)
+    example = parity.example(name)
+    settings = types.SimpleNamespace(seed=1, dtype="float64", width=0.05, original=False)
+    rng = np.random.default_rng(2)
+    real = rng.uniform(-1, 1, (6, side, side, 1))
+    code = [one_hot(np.arange(6), 10, dtype="float64")] * conditional
+    z = rng.standard_normal((2, 6, example.LATENT.size))
+    params, values = [], []
+    for step in (example.train_step, training.gan_step):
+        G, D = example.generator(settings), example.discriminator(settings)
+        if not conditional:  # a mask for each pass: dropout is left out
+            D = mg.Sequential([layer for layer in D.layers if not isinstance(layer, mg.Dropout)],
+                              name="D", seed=1, dtype="float64")  # fmt: skip
+        optimizers = mg.Adam(G, 0.01), mg.Adam(D, 0.01)
+        if step is training.gan_step:
+            values.append(step(G, D, *optimizers, real, *z, *code))
+        else:
+            values.append(step(G, D, *optimizers, real, *code, *z))
+        params.append(np.concatenate([G.params, D.params]))
+    np.testing.assert_allclose(params[1], params[0], rtol=1e-9, atol=1e-11)
+    assert values[0].keys() == values[1].keys()
+    for key, value in values[0].items():
+        np.testing.assert_allclose(values[1][key], value, rtol=1e-9)
