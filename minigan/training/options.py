@@ -90,6 +90,7 @@ def parser(description, *, name, batch_size, epochs=None, steps=None, average=0.
         "else the built-in digits",
     )
     add("--limit", type=integer(1), help="use the first so many images only (default: all)")
+    add("--mirror", action="store_true", help="turn half of the images left to right, at random")
 
     add = result.add_argument_group("the networks").add_argument
     add("--width", type=number(0, 16), default=1.0, help="scales the channels of both networks")
@@ -177,8 +178,11 @@ def options(name, *, out=None, resume=False, **values):
     resume = resume and os.path.exists(out / CHECKPOINT)
     if not resume:
         check_unused(out, "give resume=True to go on with it, or another out")
-    words = [f"--{key.replace('_', '-')}={value}" for key, value in values.items()]
-    words += [f"--out={out}", *["--resume"] * resume]
+    words = [f"--out={out}"]
+    for key, value in (values | {"resume": resume}).items():
+        word = f"--{key.replace('_', '-')}"
+        if value is not None and value is not False:
+            words.append(word if value is True else f"{word}={value}")
     result = parse(parser("", name=name, epochs=10, batch_size=64), words)
     result.command = "options(..., resume=True)"
     return result
