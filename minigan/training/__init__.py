@@ -6,7 +6,7 @@ It knows networks and optimizers as flat vectors and nothing of layers' insides.
 from .command import command
 from .latent import Latent
 from .memory import keep_freed_memory
-from .options import channels, fraction, integer, number, options, parse, parser, summarize
+from .options import channels, fraction, integer, number, parse, parser, settings, summarize
 from .progress import Progress
 from .run import Run
 from .step import gan_step
@@ -22,8 +22,8 @@ __all__ = [
     "integer",
     "keep_freed_memory",
     "number",
-    "options",
     "parse",
     "parser",
+    "settings",
     "summarize",
 ]

@@ -1,8 +1,8 @@
 """The command line that all examples share.
 
 `parser` makes an argument parser with the common options, to which an example
-adds its own; `parse` reads it and brings in what a resumed run has stored.  `options` does both
-where there is no command line.
+adds its own; `parse` reads it and brings in what a resumed run has stored.  `settings` does
+both where there is no command line.
 """
 
 import argparse
@@ -165,10 +165,10 @@ def parse(parser, argv=None):
     return options
 
 
-def options(name, *, out=None, resume=False, **values):
+def settings(name, *, out=None, resume=False, **values):
     """The options of a run that has no command line, as in a notebook; `sys.argv` is not read.
 
-        training.options("mine", epochs=20, batch_size=64, device="auto")
+        training.settings("mine", epochs=20, batch_size=64, device="auto")
 
     name: of the run.  out: its folder, runs/NAME by default.  resume: go on with the run in there
     if there is one, so that a cell may be run again; else that is an error.  values: the other
@@ -184,7 +184,7 @@ def options(name, *, out=None, resume=False, **values):
         if value is not None and value is not False:
             words.append(word if value is True else f"{word}={value}")
     result = parse(parser("", name=name, epochs=10, batch_size=64), words)
-    result.command = "options(..., resume=True)"
+    result.command = "settings(..., resume=True)"
     return result
 
 
