@@ -166,6 +166,7 @@ def test_a_notebook_shows_one_printable_line(kind):
 # Options in Python.
 
 
+@pytest.mark.host
 def test_options_are_those_of_the_command_line():
     argv = ["--epochs", "7", "--batch-size", "8", "--dtype", "float64", "--mirror"]
     typed = training.parse(training.parser("", name="own", batch_size=64), argv)
