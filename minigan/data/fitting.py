@@ -21,7 +21,7 @@ BLOCK = 20  # pictures scaled at a time: they stay in the processor's cache
 
 def sides(size):
     """(height, width) of a size, which may be one number for both; ValueError for no size."""
-    pair = (size, size) if isinstance(size, Integral) else tuple(size)
+    pair = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
     if len(pair) != 2 or not all(isinstance(side, Integral) and side >= 1 for side in pair):
         raise ValueError(f"size {size}: expected a number of pixels, or (height, width)")
     return int(pair[0]), int(pair[1])
@@ -68,11 +68,9 @@ def fit_picture(picture, *, size, channels, fit="crop"):
             ground = Image.new("RGBA", picture.size, GROUND)
             ground.alpha_composite(picture)
             picture = ground
-    if channels == 4:
-        if picture.mode != "RGBA":
-            picture = picture.convert("RGB").convert("RGBA")  # from CMYK there is no other way
-    else:
-        picture = picture.convert("L" if channels == 1 else "RGB")
+    if picture.mode not in ("1", "L", "P", "RGB", "RGBA"):
+        picture = picture.convert("RGB")  # of CMYK and LAB the one way to all others
+    picture = picture.convert("L" if channels == 1 else CHANNELS[channels])
     to = size[::-1]
     if fit == "crop":
         picture = ImageOps.fit(picture, to, Image.Resampling.LANCZOS)

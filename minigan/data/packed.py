@@ -46,7 +46,7 @@ def opened(path):
             file = stack.enter_context(open_regular(path))
             members = _zipped if file.read(4) == ZIP_MAGIC else _tarred
             status = os.fstat(file.fileno())
-            times = status.st_size, status.st_mtime_ns  # of what they are all in
+            times = status.st_size, status.st_mtime_ns, status.st_ctime_ns  # of them all
             listing = files.listing(
                 (posixpath.normpath(name).lstrip("/"), size, times, problem or _size(size), content)
                 for name, size, problem, content in members(file, stack)
@@ -70,7 +70,11 @@ def _zipped(file, stack):
     for member in archive.infolist():
         if not member.is_dir():
             problem = "encrypted" if member.flag_bits & 1 else None
-            yield member.filename, member.file_size, problem, partial(archive.open, member)
+            yield member.filename, member.file_size, problem, partial(_content, archive, member)
+
+
+def _content(archive, member):
+    return io.BytesIO(archive.read(member))  # whole, so that its checksum is looked at
 
 
 def _tarred(file, stack):
@@ -90,6 +94,9 @@ def _tarred(file, stack):
         if not member.isdir():
             problem = None if member.isreg() and not member.issparse() else "not a file"
             yield member.name, member.size, problem, partial(content, member)
+    file.seek(archive.offset)  # tarfile takes a missing end for the end
+    if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise ValueError("truncated")
 
 
 def _unpacked(file):
