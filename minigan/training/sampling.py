@@ -11,6 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from ..condition import join, one_hot
+from ..data.status import few
 from ..errors import UserError
 from ..machine import usable_memory
 from .checkpoint import Checkpoint
@@ -151,8 +152,7 @@ def _labels(label, numbers, classes):
     asked = [str(one) for one in ([label] if np.ndim(label) == 0 else label)]
     for one in asked:
         if one not in names:
-            known = ", ".join(classes[:LISTED]) + ", ..." * (len(classes) > LISTED)
-            raise UserError(f"label {one}: this generator knows {known}")
+            raise UserError(f"label {one}: this generator knows {few(classes, most=LISTED)}")
     if len(asked) not in (1, len(numbers)):
         raise UserError(f"{len(asked)} labels, {len(numbers)} pictures: give one, or one for each")
     return np.resize([names.index(one) % len(classes) for one in asked], len(numbers))
