@@ -102,14 +102,14 @@ def sample(options):
     if out is not None:
         _check_form(out, ".png", ".npy")
     numbers = options.pick or range(options.count)
-    files = [] if each is None else [each / f"{number:04d}.png" for number in numbers]
-    for file in files:
-        if file.exists():
-            raise UserError(f"{file} is there already: give another folder for --each")
     shortage.advice = lambda: "ask for fewer pictures with --count"
     networks = load(options.checkpoint)
     images = networks.sample(pick=numbers, seed=options.seed, label=options.label)
     levels = to_uint8(images, networks.run["value_range"])
+    files = [] if each is None else [each / f"{number:04d}.png" for number in numbers]
+    for file in files:
+        if file.exists():
+            raise UserError(f"{file} is there already: give another folder for --each")
     for file, level in zip(files, levels):
         with _writing(file):
             save_png(file, level)

@@ -77,8 +77,9 @@ class Networks(dict):
         """
         if len(between) < 2 or steps < 2:
             raise ValueError(f"between {between} in {steps} steps: give two or more of both")
-        ways, share = len(between) - 1, np.linspace(0, 1, steps)
+        ways = len(between) - 1
         z, code = self._inputs(between, seed, label, ways * steps)
+        share = np.linspace(0, 1, steps)
         way = straight_line if straight else self._latent().between
         images = self._draw(
             np.concatenate([way(a, b, share) for a, b in pairwise(z)]),
@@ -93,17 +94,15 @@ class Networks(dict):
 
     def _inputs(self, numbers, seed, label, count):
         """z (N, size) and codes (N, classes) of the pictures of these numbers, to draw `count`."""
-        latent, numbers = self._latent(), np.asarray(numbers, np.int64)
+        latent = self._latent()
+        size, classes = latent.size, len(latent.classes)
+        values = math.prod(self.run["data"]["shape"]) + size + 2 * classes
+        _check_memory(f"{count} pictures", 4 * count * values)
+        numbers = np.asarray(numbers, np.int64)
         if len(numbers) == 0 or numbers.min() < 0:
             raise ValueError(f"pictures {numbers}: give one or more numbers from 0 on")
-        drawn, classes = int(numbers.max()) + 1, len(latent.classes)
-        values = math.prod(self.run["data"]["shape"]) + latent.size + 2 * classes
-        needed, usable = 4 * count * values + 12 * drawn * latent.size, usable_memory()
-        if usable is not None and needed > usable:
-            raise UserError(
-                f"{count} pictures, up to number {drawn - 1} of their seed, need "
-                f"{needed / 1e9:.1f} GB, this machine has {usable / 1e9:.1f} GB: ask for fewer"
-            )
+        drawn = int(numbers.max()) + 1
+        _check_memory(f"the z of picture {drawn - 1} and of all before", 12 * drawn * size)
 
         dtype = self["generator"].dtype
         code = np.empty((len(numbers), 0), dtype)
@@ -142,6 +141,16 @@ def _batch(path, generator, inputs, shape):
     except (ValueError, TypeError, IndexError) as error:
         raise UserError(f"{path}: its generator does not draw: {error}") from error
     return min(BATCH, max(1, AT_A_TIME // largest))
+
+
+def _check_memory(what, needed):
+    """UserError if something needs more bytes than there are."""
+    usable = usable_memory()
+    if usable is not None and needed > usable:
+        raise UserError(
+            f"{what} would take {needed / 1e9:.1f} GB, this machine has {usable / 1e9:.1f} GB of "
+            "memory for them: ask for fewer"
+        )
 
 
 def _labels(label, numbers, classes):
