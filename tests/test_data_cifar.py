@@ -3,8 +3,10 @@
 import io
 import os
 import tarfile
+from types import SimpleNamespace
 
 import numpy as np
+import parity
 import pytest
 from PIL import Image
 
@@ -206,6 +208,25 @@ def test_minigan_data_may_hold_picture_files_by_class(tmp_path, monkeypatch):
     assert load("cifar10")[0].classes == ("automobile", "horse")
     with pytest.raises(UserError, match="data cifar10: no class cat: there are automobile, horse"):
         load("cifar10", classes=("cat",))
+
+
+def test_the_example_learns_horses_where_it_finds_cifar_and_nobody_asks_for_more(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("MINIGAN_DATA", str(tmp_path))
+    write_jpegs(tmp_path / "cifar10")
+    cifar_dcgan = parity.example("cifar_dcgan")
+
+    def learnt(name, classes=None):
+        options = SimpleNamespace(data=name, classes=classes, limit=2)
+        return cifar_dcgan.load(options).classes, options.classes
+
+    assert learnt("auto") == learnt("cifar10") == (("horse",), ["horse"])
+    assert learnt("auto", ["automobile"]) == (("automobile",), ["automobile"])
+    assert learnt(str(tmp_path / "cifar10/horse")) == (None, None)
+    assert learnt("digits") == (tuple("0123456789"), None)
+    with pytest.raises(UserError, match="data digits: no class horse"):
+        learnt("digits", ["horse"])
 
 
 def test_a_path_with_classes_gives_these_and_without_all_its_pictures(tmp_path):
