@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from helpers import arrays, run, words
 from reference_networks import MODELS, moved, networks
+from test_checkpoint import RUN
 
 import minigan as mg
 from minigan import export
 from minigan.__main__ import main
+from minigan.training import checkpoint
 
 
 @pytest.fixture
@@ -131,19 +133,17 @@ def test_an_order_that_torch_does_not_have(layers, shape, place):
     assert len(export.tensors(network)) == len(list(network.named_tensors()))
 
 
-class Scale(mg.layers.Layer):
-    """A layer of somebody's own."""
+class Halved(mg.Dense):
+    """A layer of somebody's own, which is a Dense no more."""
 
-    def __init__(self, features):
-        super().__init__()
-        self.features = features
-        self.declare("scale", (features,), mg.init.Constant(2.0))
+    def forward(self, x, train=True):
+        return x @ self.weight / 2, x
 
 
 def test_layers_of_ones_own_have_names_but_no_counterpart():
-    network = mg.Sequential([Scale(3)])
-    assert list(export.tensors(network)) == ["0.scale.scale"]
-    with pytest.raises(ValueError, match=r"Scale\(3\).* no counterpart"):
+    network = mg.Sequential([Halved(3, 2, use_bias=False)])
+    assert list(export.tensors(network)) == ["0.halved.weight"]
+    with pytest.raises(ValueError, match=r"Halved\(3, 2, .*\) .* no counterpart"):
         export.tensors(network, "torch", (3,))
 
 
@@ -195,6 +195,15 @@ def test_a_network_of_no_run(tmp_path, monkeypatch, capsys):
     capsys.readouterr()
     command = "export", "G.npz", "--to", "npz", "--layout", "torch", "--out", "y.npz"
     assert_refused(capsys, *command, message="G.npz is of no run")
+
+
+def test_a_run_whose_networks_read_something_else(tmp_path, monkeypatch, capsys):
+    """A checkpoint that somebody forged: its z is longer than what its generator reads."""
+    monkeypatch.chdir(tmp_path)
+    layers = [mg.Flatten(), mg.Dense(3, 2)]
+    checkpoint.save("forged.npz", {"generator": mg.Sequential(layers)}, run=RUN)
+    command = "export", "forged.npz", "--to", "npz", "--layout", "torch", "--out", "x.npz"
+    assert_refused(capsys, *command, message="cannot export generator of forged.npz: ")
 
 
 GOOD = {name: np.ones(shape, np.float32) for name, shape in NAMES["minigan"].items()}

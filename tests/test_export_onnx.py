@@ -1,11 +1,16 @@
 """ONNX files: onnxruntime draws what the network draws, to rounding."""
 
+import json
+
 import numpy as np
+import parity
 import pytest
+from helpers import run
 from reference_networks import MODELS, assert_same_outputs, moved, networks, samples
 
 import minigan as mg
 from minigan import export
+from minigan.__main__ import main
 
 onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
@@ -121,11 +126,32 @@ def test_dropout_that_is_always_on_stays_on(tmp_path):
     assert abs((y == 0).mean() - 0.25) < 0.02
 
 
-class Square(mg.layers.Layer):
-    """A layer of somebody's own."""
+def test_the_command(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    example = "--data", "digits", "--limit", 8, "--batch-size", 4, "--steps", 1, "--width", 0.1
+    assert run(parity.example("mnist_cgan").main, *example, "--out", "run") == 0
+    networks = mg.load("run/checkpoint.npz")
+    for name, shape in (("generator", (74,)), ("discriminator", (28, 28, 11))):
+        capsys.readouterr()
+        command = "export", "run/checkpoint.npz", "--to", "onnx", "--network", name
+        assert run(main, *command, "--out", tmp_path / "new" / "x.onnx") == 0
+        sizes = f"({', '.join(map(str, ('N', *shape)))}) -> "
+        assert f"{name}, {sizes}" in capsys.readouterr().out
+        x, file = samples(networks[name], shape), session(tmp_path / "new" / "x.onnx")
+        (y,) = file.run(None, {"input": x})
+        assert_same_outputs(y, networks[name].forward(x, train=False)[0], 1e-5)
+        about = file.get_modelmeta().custom_metadata_map
+        assert json.loads(about["value_range"]) == [-1, 1]
+        assert json.loads(about["latent"]) == {
+            "size": 64, "kind": "normal", "low": -1, "high": 1, "classes": [*"0123456789"]
+        }  # fmt: skip
+
+
+class Capped(mg.ReLU):
+    """A layer of somebody's own, which is a ReLU no more."""
 
     def forward(self, x, train=True):
-        return x * x, x
+        return np.clip(x, 0, 6), x
 
 
 @pytest.mark.parametrize(
@@ -133,7 +159,7 @@ class Square(mg.layers.Layer):
     [
         ([mg.Dense(3, 2)], (4,), r"got an input of shape \(1, 4\)"),
         ([mg.Conv2d(3, 2, 3)], (8, 8, 4), "must have 3 elements"),
-        ([mg.Sequential([Square()])], (4,), r"Square\(\) .* is no layer of minigan"),
+        ([mg.Sequential([Capped()])], (4,), r"Capped\(\) .* is no layer that ONNX"),
     ],
 )
 def test_it_refuses(layers, shape, message, tmp_path):

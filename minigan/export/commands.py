@@ -20,7 +20,7 @@ def add_commands(commands):
     sub = commands.add_parser("export", help="a network for use elsewhere")
     sub.add_argument("checkpoint", type=Path)
     sub.add_argument("--to", choices=("onnx", "npz"), required=True, help="the kind of file")
-    sub.add_argument("--network", default="generator", metavar="NAME", help="(generator)")
+    sub.add_argument("--network", default="generator", metavar="NAME", help="which (generator)")
     sub.add_argument(
         "--layout", choices=LAYOUTS, help="of --to npz: whose names and axes (minigan)"
     )
@@ -76,8 +76,7 @@ def _import(options):
             shape = _input_shape(checkpoint, name) if checkpoint.run else None
             with _fitting(f"{path} does not fit {name} of {options.into}"):
                 fill(network, own, shape)
-    others = checkpoint.arrays.keys() - archive.tensors(networks).keys()
-    arrays = {name: checkpoint.arrays[name] for name in checkpoint.arrays if name in others}
+    arrays = checkpoint.arrays | archive.tensors(networks)
     if checkpoint.history:
         arrays["history"] = np.frombuffer(checkpoint.history, np.uint8)
     with _writing(out):

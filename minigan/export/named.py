@@ -17,7 +17,7 @@ import math
 import numpy as np
 
 from ..arrays import to_host
-from ..layers import Convolution, Dense, Flatten, Normalization
+from ..layers import BatchNorm, Conv2d, ConvTranspose2d, Dense, Flatten, LayerNorm
 from ..network import Sequential
 
 LAYOUTS = ("minigan", "torch")
@@ -59,7 +59,7 @@ def fill(network, arrays, input_shape=None):
             raise ValueError(
                 f"{name} should be {network.dtype} {shape}, found {found.dtype} {found.shape}"
             )
-    vectors = {name: to_host(getattr(network, name)).copy() for name in ("params", "buffers")}
+    vectors = {name: to_host(getattr(network, name)) for name in ("params", "buffers")}
     for name, (vector, index) in places.items():
         vectors[vector][index] = arrays[name]
     network.params, network.buffers = vectors["params"], vectors["buffers"]
@@ -102,14 +102,15 @@ def _places(network, layout, input_shape=None):
 
 def _torch_index(layer, name, index, shape, read, made):
     """The index of one of our tensors as PyTorch has the tensor; the rest as in `_features`."""
-    if isinstance(layer, Convolution):
+    kind = type(layer)  # one derived from ours may compute anything
+    if kind in (Conv2d, ConvTranspose2d):
         return index.transpose(3, 2, 0, 1) if name == "weight" else index
-    if isinstance(layer, Dense) and len(shape) == 1:
+    if kind is Dense and len(shape) == 1:
         return index[np.ix_(read, made)].T if name == "weight" else index[made]
-    if isinstance(layer, Dense):  # of an image's pixels: a convolution with one tap
+    if kind is Dense:  # of an image's pixels: a convolution with one tap
         taps = (1, 1) if name == "weight" and len(shape) == 3 else ()
         return index.T.reshape(*index.T.shape, *taps)
-    if isinstance(layer, Normalization):
+    if kind in (BatchNorm, LayerNorm):
         return index[read] if len(shape) == 1 else _channels_first(index, len(shape))
     raise ValueError(f"{layer!r} ({layer.where}) has no counterpart in PyTorch's layout")
 

@@ -2,11 +2,10 @@
 
 The file's input and output are laid out as ours, (N, F) or (N, H, W, C), with any N.  ONNX's images
 are channels first.  So a value in the graph has an `order`, which of our axes lies where, and an
-operator that needs another one has a Transpose before it: one goes in front of the first
-convolution and one behind the last, none between.
+operator that needs another one has a Transpose before it.  A convolutional network has one in
+front of its first convolution and one behind its last; a LayerNorm between, or a BatchNorm of
+another axis than the channels', has its own.
 """
-
-from functools import singledispatch
 
 import numpy as np
 
@@ -23,6 +22,7 @@ from ..layers import (
     LayerNorm,
     LeakyReLU,
     ReLU,
+    Reshape,
     Sigmoid,
     Tanh,
     UpSample2d,
@@ -39,7 +39,7 @@ def write_onnx(path, network, input_shape, metadata=None):
     """Write a network's evaluation mode to `path`, atomically; returns the shape of an output.
 
     input_shape: of one sample.  metadata: dict of texts, stored beside minigan's version.  The
-    file computes in float32, the network's dtype or not: runtimes have no float64 convolution.
+    file computes in float32, the network's dtype or not: ONNX Runtime has no float64 convolution.
     A Dropout is left out, but for one that drops always.
 
     Raises UserError without the package onnx, ValueError for an input that does not fit the
@@ -65,7 +65,9 @@ def write_onnx(path, network, input_shape, metadata=None):
 def _model(onnx, network, input_shape, output_shape, metadata):
     graph = _Graph(onnx, input_shape)
     for graph.place, layer in leaves(network):
-        add(layer, graph)
+        if type(layer) not in OPERATORS:
+            raise ValueError(f"{layer!r} ({layer.where}) is no layer that ONNX files are made of")
+        OPERATORS[type(layer)](layer, graph)
         graph.shape = tuple(layer.output_shape(graph.shape))
     graph.place = "end"
     graph.arrange(range(len(output_shape) + 1))
@@ -120,73 +122,58 @@ class _Graph:
             self.order = order
 
 
-@singledispatch
-def add(layer, graph):
-    """Add the operators of a layer to a graph."""
-    raise ValueError(f"{layer!r} ({layer.where}) is no layer of minigan: ONNX files hold no other")
+# What a layer adds to the graph.
 
 
-@add.register(Dense)
-def _(layer, graph):
+def _dense(layer, graph):
     graph.arrange(range(len(graph.order)))
     graph.add("MatMul", {"weight": layer.weight})
     if layer.use_bias:
         graph.add("Add", {"bias": layer.bias})
 
 
-@add.register(ReLU)
-@add.register(Sigmoid)
-@add.register(Tanh)
-def _(layer, graph):
+def _activation(layer, graph):
     graph.add(type(layer).__name__.capitalize())  # Relu, Sigmoid, Tanh
 
 
-@add.register(LeakyReLU)
-def _(layer, graph):
+def _leaky_relu(layer, graph):
     graph.add("LeakyRelu", alpha=layer.slope)
 
 
-@add.register(Dropout)
-def _(layer, graph):
+def _dropout(layer, graph):
     if layer.always and layer.rate:
         ratio, training = np.float32(1 - layer.keep), np.array(True)
         graph.add("Dropout", {"ratio": ratio, "training_mode": training})
 
 
-@add.register(BatchNorm)
-def _(layer, graph):
-    axes = list(range(len(graph.order)))
-    features = axes.pop(layer.axis)
-    if graph.order[1] != features:  # ONNX's are on the second axis
-        graph.arrange([0, features, *axes[1:]])
-    tensors = {name: getattr(layer, name) for name in (*layer.param_specs, *layer.buffer_specs)}
-    graph.add("BatchNormalization", tensors, epsilon=layer.eps)
+def _batch_norm(layer, graph):
+    batch, *axes = range(len(graph.order))
+    features = axes.pop(layer.axis % len(graph.order) - 1)
+    graph.arrange([batch, features, *axes])  # ONNX's features are on the second axis
+    graph.add("BatchNormalization", _tensors(layer), epsilon=layer.eps)
 
 
-@add.register(LayerNorm)
-def _(layer, graph):
+def _layer_norm(layer, graph):
     graph.arrange(range(len(graph.order)))
-    tensors = {"gamma": layer.gamma, "beta": layer.beta}
-    graph.add("LayerNormalization", tensors, axis=-len(layer.shape), epsilon=layer.eps)
+    graph.add("LayerNormalization", _tensors(layer), axis=-len(layer.shape), epsilon=layer.eps)
 
 
-@add.register(Conv2d)
-def _(layer, graph):
+def _tensors(layer):
+    return {name: getattr(layer, name) for name in (*layer.param_specs, *layer.buffer_specs)}
+
+
+def _conv(layer, graph):
     g = geometry(graph.shape[:2], layer.kernel, layer.stride, layer.padding)
     _convolve(graph, "Conv", layer, g)
 
 
-@add.register(ConvTranspose2d)
-def _(layer, graph):
+def _conv_transpose(layer, graph):
     g = transposed_geometry(graph.shape[:2], layer.kernel, layer.stride, layer.padding)
-    made = [
-        (n - 1) * s + k - sum(zeros)
-        for n, s, k, zeros in zip(graph.shape[:2], g.stride, g.kernel, g.padding, strict=True)
+    beyond = [  # the last window, where the kernel is shorter than the stride
+        size - ((n - 1) * s + k - sum(zeros))
+        for size, n, s, k, zeros in zip(g.size, g.output, g.stride, g.kernel, g.padding)
     ]
-    missing = [
-        size - pixels for size, pixels in zip(g.size, made, strict=True)
-    ]  # of a short kernel
-    _convolve(graph, "ConvTranspose", layer, g, output_padding=missing)
+    _convolve(graph, "ConvTranspose", layer, g, output_padding=beyond)
 
 
 def _convolve(graph, operator, layer, g, **attributes):
@@ -199,8 +186,7 @@ def _convolve(graph, operator, layer, g, **attributes):
     graph.add(operator, tensors, strides=g.stride, pads=(top, left, bottom, right), **attributes)
 
 
-@add.register(UpSample2d)
-def _(layer, graph):
+def _upsample(layer, graph):
     graph.arrange(CHANNELS_FIRST)
     scales = np.array([1, 1, layer.factor, layer.factor], np.float32)
     graph.add(
@@ -209,9 +195,16 @@ def _(layer, graph):
     )  # fmt: skip
 
 
-@add.register(Flatten)  # and Reshape
-def _(layer, graph):
+def _reshape(layer, graph):
     shape = layer.output_shape(graph.shape)
     graph.arrange(range(len(graph.order)))
     graph.add("Reshape", {"shape": np.array([0, *shape])})  # 0: as many as there are
     graph.order = tuple(range(len(shape) + 1))
+
+
+OPERATORS = {  # of layers of just these classes: one derived from them may compute anything
+    Dense: _dense, Conv2d: _conv, ConvTranspose2d: _conv_transpose, UpSample2d: _upsample,
+    BatchNorm: _batch_norm, LayerNorm: _layer_norm, ReLU: _activation, Sigmoid: _activation,
+    Tanh: _activation, LeakyReLU: _leaky_relu, Dropout: _dropout, Flatten: _reshape,
+    Reshape: _reshape,
+}  # fmt: skip
