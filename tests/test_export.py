@@ -3,6 +3,7 @@
 import json
 import sys
 
+import narrow_gan
 import numpy as np
 import pytest
 from helpers import arrays, run, words
@@ -15,12 +16,13 @@ from minigan.__main__ import main
 from minigan.training import checkpoint
 
 
-@pytest.fixture
-def trained(gan, pictures, tmp_path, capsys):
+@pytest.fixture(scope="module")
+def trained(pictures, tmp_path_factory):
     """The path of a checkpoint of a short run."""
-    assert run(gan.main, *words(pictures, "run", "--steps", 5, "--average", 0.5)) == 0
-    capsys.readouterr()
-    return tmp_path / "run" / "checkpoint.npz"
+    out = tmp_path_factory.mktemp("trained") / "run"
+    main = narrow_gan.example().main
+    assert run(main, *words(pictures, out, "--steps", 5, "--average", 0.5)) == 0
+    return out / "checkpoint.npz"
 
 
 NAMES = {
@@ -168,16 +170,17 @@ def assert_refused(capsys, *command, message):
         (["--to", "onnx", "--out", "x"], "--out x: the name must end in .onnx"),
         (["--to", "onnx", "--layout", "torch", "--out", "x.onnx"], "for --to npz"),
         (["--to", "npz", "--network", "critic", "--out", "x.npz"],
-         "--network critic: run/checkpoint.npz has generator, discriminator"),
+         "checkpoint.npz has generator, discriminator"),
         (["--to", "npz", "--out", "folder.npz"], "cannot write folder.npz: Is a directory"),
         (["--to", "tf", "--out", "x.npz"], "invalid choice: 'tf'"),
         (["--to", "npz"], "the following arguments are required: --out"),
     ],
 )  # fmt: skip
-def test_export_refuses(trained, tmp_path, capsys, more, message):
+def test_export_refuses(trained, tmp_path, monkeypatch, capsys, more, message):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "folder.npz").mkdir()
     before = sorted(tmp_path.rglob("*"))
-    assert_refused(capsys, "export", "run/checkpoint.npz", *more, message=message)
+    assert_refused(capsys, "export", trained, *more, message=message)
     assert sorted(tmp_path.rglob("*")) == before
 
 
