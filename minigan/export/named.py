@@ -108,8 +108,7 @@ def _torch_index(layer, name, index, shape, read, made):
     if kind is Dense and len(shape) == 1:
         return index[np.ix_(read, made)].T if name == "weight" else index[made]
     if kind is Dense:  # of an image's pixels: a convolution with one tap
-        taps = (1, 1) if name == "weight" and len(shape) == 3 else ()
-        return index.T.reshape(*index.T.shape, *taps)
+        return index.T[..., None, None] if name == "weight" and len(shape) == 3 else index.T
     if kind in (BatchNorm, LayerNorm):
         return index[read] if len(shape) == 1 else _channels_first(index, len(shape))
     raise ValueError(f"{layer!r} ({layer.where}) has no counterpart in PyTorch's layout")
@@ -161,6 +160,6 @@ def _channels_first(array, axes):
 
 def _unordered(place):
     return ValueError(
-        f"layout torch: a flattened image reaches {place} in PyTorch's order of features, "
-        "with no Dense layer between to change it: use layout minigan"
+        f"layout torch: {place} would need its features in another order in PyTorch, and no "
+        "Dense layer before it can give them: use layout minigan"
     )
