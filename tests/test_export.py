@@ -142,10 +142,21 @@ class Halved(mg.Dense):
         return x @ self.weight / 2, x
 
 
+class Doubled(mg.Sequential):
+    """A network of somebody's own, which is a chain no more."""
+
+    def forward(self, x, train=True, trace=None):
+        return super().forward(2 * x, train, trace)
+
+
 def test_layers_of_ones_own_have_names_but_no_counterpart():
     network = mg.Sequential([Halved(3, 2, use_bias=False)])
     assert list(export.tensors(network)) == ["0.halved.weight"]
     with pytest.raises(ValueError, match=r"Halved\(3, 2, .*\) .* no counterpart"):
+        export.tensors(network, "torch", (3,))
+    network = Doubled([mg.Dense(3, 2)])
+    assert list(export.tensors(network)) == ["0.dense.weight", "0.dense.bias"]
+    with pytest.raises(ValueError, match="is more than a chain of layers"):
         export.tensors(network, "torch", (3,))
 
 

@@ -154,9 +154,17 @@ class Capped(mg.ReLU):
         return np.clip(x, 0, 6), x
 
 
+class Doubled(mg.Sequential):
+    """A network of somebody's own, which is a chain no more."""
+
+    def forward(self, x, train=True, trace=None):
+        return super().forward(2 * x, train, trace)
+
+
 @pytest.mark.parametrize(
     "layers, shape, message",
     [
+        ([Doubled([mg.Tanh()])], (4,), "is more than a chain of layers"),
         ([mg.Dense(3, 2)], (4,), r"got an input of shape \(1, 4\)"),
         ([mg.Conv2d(3, 2, 3)], (8, 8, 4), "must have 3 elements"),
         ([mg.Sequential([Capped()])], (4,), r"Capped\(\) .* is no layer that ONNX"),

@@ -65,11 +65,17 @@ def fill(network, arrays, input_shape=None):
     network.params, network.buffers = vectors["params"], vectors["buffers"]
 
 
-def leaves(network, place=""):
-    """Yields (place, layer) of the layers that are no networks: "0", "1", "2.0", "2.1", ..."""
+def leaves(network, place="", exact=False):
+    """Yields (place, layer) of the layers that are no networks: "0", "1", "2.0", "2.1", ...
+
+    exact: raise ValueError for a network of a class derived from Sequential, which may compute
+    anything.
+    """
+    if exact and type(network) is not Sequential:
+        raise ValueError(f"{network!r} is more than a chain of layers: it has no counterpart")
     for index, layer in enumerate(network.layers):
         if isinstance(layer, Sequential):
-            yield from leaves(layer, f"{place}{index}.")
+            yield from leaves(layer, f"{place}{index}.", exact)
         else:
             yield f"{place}{index}", layer
 
@@ -122,7 +128,7 @@ def _features(network, input_shape):
     it is the image's, channels first; what Dense makes is in the order that the layers behind it
     need.
     """
-    layers, features = list(leaves(network)), {}
+    layers, features = list(leaves(network, exact=True)), {}
     shape, read = tuple(input_shape), _order(input_shape)
     for number, (place, layer) in enumerate(layers):
         makes = tuple(layer.output_shape(shape))

@@ -64,7 +64,7 @@ def write_onnx(path, network, input_shape, metadata=None):
 
 def _model(onnx, network, input_shape, output_shape, metadata):
     graph = _Graph(onnx, input_shape)
-    for place, layer in leaves(network):
+    for place, layer in leaves(network, exact=True):
         graph.place = place
         if type(layer) not in OPERATORS:
             raise ValueError(f"{layer!r} ({layer.where}) is no layer that ONNX files are made of")
