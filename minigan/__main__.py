@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from .export import commands as export
 from .gradcheck import commands as gradcheck
 from .study import commands as study
 from .training import commands as training
@@ -16,6 +17,7 @@ NAME = "minigan" if Path(sys.argv[0]).stem == "minigan" else "python -m minigan"
 
 THEMES = {
     "what a run has made": training.add_commands,
+    "use it elsewhere": export.add_commands,
     "see how it learns": study.add_commands,
     "is it right": gradcheck.add_commands,
 }

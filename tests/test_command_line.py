@@ -136,7 +136,7 @@ def test_without_a_command_there_is_help(capsys):
     assert not captured.err
     listed = re.findall(r"^  (\w+) +\w", captured.out, re.MULTILINE)
     themes = re.findall(r"^(\w.*):$", captured.out, re.MULTILINE)
-    assert {"sample", "interpolate", "info", "anatomy", "puzzle", "gradcheck"} <= {*listed}
+    assert {"sample", "interpolate", "info", "export", "puzzle", "gradcheck"} <= {*listed}
     assert len(listed) == len({*listed}) and themes == [*THEMES, "options"]
     assert max(map(len, captured.out.splitlines())) <= 80
 
