@@ -26,8 +26,10 @@ from ..version import __version__
 from . import failures, health, shortage
 from .batches import Batches
 from .checkpoint import TRAINED, Checkpoint, save, state
+from .history import MEASURED
 from .interrupts import NO_READER, Interrupts
 from .lock import locked
+from .measures import Measures
 from .memory import keep_freed_memory, refuse_what_does_not_fit
 from .options import command_line, configuration
 from .plot import loss_curve
@@ -98,6 +100,7 @@ class Run:
             self._configuration["data"] = dataset.name
         self._results = Results(self.folder)
         self._record = Record(self.folder / HISTORY, self.steps_per_epoch, self.xp)
+        self._measures = Measures(self.batches, latent, networks, seed=options.seed)
         self._progress = None  # there is one from the beginning of the loop on
         self._in_the_loop = False
 
@@ -191,6 +194,8 @@ class Run:
         if self._within is not None:  # not where save() has seen to it
             self._within = None
             self.step += 1
+            if measured := self._measures.of(self.step):
+                self._record.log(self.step, measured)
             if self._average is not None:
                 self._average.update(self.step)
 
@@ -256,7 +261,8 @@ class Run:
         except NotFiniteError as error:
             self._fail(error.step, error.values)
         if row is not None:
-            self._progress.update(*row)
+            step, values = row
+            self._progress.update(step, {n: v for n, v in values.items() if n not in MEASURED})
 
     def _save(self):
         """Write all that an epoch leaves; the checkpoint last."""
