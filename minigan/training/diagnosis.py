@@ -21,13 +21,15 @@ CERTAIN = 0.08  # D's mean error; with labels between 0 and 0.1, 0.9 and 1 it en
 SLOPE = 0.03  # of a loss of G whose slope is at most 1
 VANISHED = 1e-8  # a gradient's norm; Adam's eps is as large, and no step comes of it
 SHRUNK = 1e-3  # of |dfake|, in terms of what it was
-POOR = 0.3  # variety
+POOR, FALLEN = 0.3, 0.35  # variety, and the same in terms of its best
+NONE = 0.1  # variety that is too little at any age but the first 300 steps
 FIXED = 0.5  # share of pixels at the end of their range, where the slope is zero to the last bit
 FURTHER = 1.4  # variety: black and white noise is further apart than pictures are
 APART = 0.03  # verdicts on real and on generated pictures
 LARGEST_LOGIT, LARGEST_SCORE = 100, 1e4  # of losses
 NEAR_OVERFLOW = 1e-6  # of the largest number of a dtype
 PERIODS = 2.5  # of a circle, that must be seen
+RESTING = 0.6  # of a swing, that is left in the second half
 ALIKE = 0.6  # autocorrelation after a whole turn, and minus this after half of one
 
 
@@ -64,7 +66,7 @@ class Course:
 
     def rows(self, *names):
         """(steps, values, ...) where all the columns have a value; no rows where one is absent."""
-        if not all(name in self.columns for name in names):
+        if not names or not all(name in self.columns for name in names):
             return (np.empty(0, int), *(np.empty(0) for _ in names))
         values = [np.asarray(self.columns[name], float) for name in names]
         whole = np.isfinite(values).all(axis=0)
@@ -158,37 +160,40 @@ def collapse(course):
     """G's pictures are much nearer to each other than those of the data are.
 
     A young generator's are too: it has collapsed if they were further apart before, or if they
-    do not drift apart any more.
+    are hardly apart and do not drift apart.
     """
     steps, variety = course.rows("variety")
-    where = course.lasting(steps, variety < POOR)
-    if where and len(variety) > 2:
-        now, late = variety[-1], variety[steps > course.late]
-        grows = now > 1.1 * late[0] or now > 1.5 * variety[len(variety) // 2]
-        if now < variety.max() / 3 or not grows:
-            evidence = (
-                f"two of G's pictures differ {np.median(late):.2g} times as much as two of the "
-                f"data, at most {variety.max():.2g} before"
-            )
-            return Verdict("Collapse", True, evidence, where)
+    if not len(variety):
+        return None
+    fallen = variety < min(POOR, FALLEN * variety.max())
+    grows = variety[-1] > 1.2 * variety[len(variety) // 2]
+    none = (variety < NONE) & (course.last >= 3 * EARLY) & (not grows)
+    if where := course.lasting(steps, fallen | none):
+        evidence = (
+            f"two of G's pictures differ {variety[-1]:.2g} times as much as two of the data, and "
+            f"did {variety.max():.2g} times at best"
+        )
+        return Verdict("Collapse", True, evidence, where)
 
 
 def circling(course):
-    """The losses come back again and again: the players run round the balance, not into it.
+    """The losses come back again and again, and do not come to rest: the players run round the
+    balance.
 
     Mescheder et al. 2018, "Which training methods for GANs do actually converge?".  The sign is
     the autocorrelation of G's loss, near -1 after half a turn and near 1 after a whole one.
     """
     steps, loss = course.rows("g_loss")
     loss = loss[len(loss) // 3 :]
-    if len(loss) < EARLY or course.last < EARLY:
+    half_way = len(loss) // 2
+    if len(loss) < EARLY or loss[half_way:].std() < RESTING * loss[:half_way].std():
         return None
     similar = _autocorrelation(loss)
-    negative = np.flatnonzero(similar < 0)
-    if not len(negative):
+    changes = np.flatnonzero(np.diff(similar < 0)) + 1  # of its sign: into half a turn, out of it
+    if len(changes) < 2:
         return None
-    turn = negative[0] + int(np.argmax(similar[negative[0] :]))
-    half = similar[negative[0] : turn + 1].min()
+    half = similar[changes[0] : changes[1]].min()
+    turn = int(changes[1] + np.argmax(similar[changes[1] : (*changes, None)[2]]))
     if similar[turn] > ALIKE and half < -ALIKE and 8 <= turn <= len(loss) / PERIODS:
         evidence = (
             f"G's loss repeats itself every {turn} steps: the correlation with itself is "
@@ -311,7 +316,7 @@ def _autocorrelation(values):
     """Of the values less their straight line, at lags up to half their number; 1 at lag 0."""
     count = np.arange(len(values))
     rest = values - np.polyval(np.polyfit(count, values, 1), count)
-    spectrum = np.fft.rfft(rest, 2 * len(rest))
+    spectrum = np.fft.rfft(rest, 2 ** (2 * len(rest)).bit_length())
     products = np.fft.irfft(np.abs(spectrum) ** 2)[: len(rest)] / (len(rest) - count)
     return products[: len(rest) // 2] / (products[0] or math.inf)
 

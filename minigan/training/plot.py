@@ -2,10 +2,10 @@
 
 Losses above; below them the norms of the gradients, on a scale of powers of ten; and shares such
 as D(x), D(G(z)) and the variety of G's pictures, and whatever else there is.  Dashed lines are
-where a D that tells nothing apart stays: ln 4 is its loss over real and generated images, ln 2 their
-mean and G's non-saturating loss, 0.5 its verdict.  A long run shows its values faintly and their
-moving average boldly.  A few spikes do not flatten the rest: they leave the scale and are marked at
-its edge.
+where a D that tells nothing apart stays: ln 4 is its loss over real and generated images, ln 2
+their mean and G's non-saturating loss, 0.5 its verdict.  A long run shows its values faintly and
+their moving average boldly.  A few spikes do not flatten the rest: they leave the scale and are
+marked at its edge.
 """
 
 import math

@@ -39,6 +39,11 @@ class Record:
         """The bytes of the history as it is now; none before the first values."""
         return self._restored if self.history is None else self.history.content()
 
+    def columns(self):
+        """The history as it is now, as `History.read` returns it; None before the first values."""
+        content = self.content()
+        return History.parse(content, self.path) if content else None
+
     def restore(self, step, content):
         """Bring the history back to what it was at this step; whether rows had been lost.
 

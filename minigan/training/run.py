@@ -23,9 +23,10 @@ from ..arrays import array_module, resolve_device
 from ..average import MovingAverage
 from ..errors import RunFailed, UserError, printable
 from ..version import __version__
-from . import failures, health, shortage
+from . import failures, shortage
 from .batches import Batches
 from .checkpoint import TRAINED, Checkpoint, save, state
+from .diagnosis import diagnose
 from .history import MEASURED
 from .interrupts import NO_READER, Interrupts
 from .lock import locked
@@ -35,7 +36,8 @@ from .options import command_line, configuration
 from .plot import loss_curve
 from .progress import Progress
 from .record import NotFiniteError, Record
-from .results import CHECKPOINT, GIF, HISTORY, LOSSES, Results
+from .report import page
+from .results import CHECKPOINT, GIF, HISTORY, LOSSES, REPORT, Results
 from .resume import check_data, check_same
 from .sheet import draw, sheet
 from .within import Within
@@ -139,8 +141,7 @@ class Run:
                     self._stop(stop)
                 if epoch_ends or self.step == self.total_steps:
                     self._save()
-            self._write_gif()
-            self._progress.close()
+            self._finish()
         print(self._done())
 
     # What the training step uses.
@@ -272,10 +273,12 @@ class Run:
             if not bool(self.xp.isfinite(array).all()):
                 self._fail(self.step, {})
         images = self._write_sheet(f"epoch_{self._epoch:03d}")
-        if self._record.history is not None:
-            columns = self._record.history.columns()
+        columns = self._record.columns()
+        if columns is not None:
             loss_curve(self.folder / LOSSES, columns)
-            self._warn(columns, images, arrays)
+            for verdict in diagnose(columns, images, self.value_range, arrays):
+                if verdict.ill:
+                    self._progress.note(f"epoch {self._epoch}: {verdict.name}: {verdict.evidence}")
         run = {
             "name": self.options.name,
             "options": self._configuration,
@@ -287,24 +290,24 @@ class Run:
         save(self.folder / CHECKPOINT, self._stored, self.optimizers, run, self._record.content())
         self.saved_step = self.step
 
-    def _warn(self, columns, images, arrays):
-        """Say what has gone wrong in this epoch, if anything has."""
-        rows = columns["epoch"] == self._epoch
-        line = health.warning(
-            {name: values[rows] for name, values in columns.items()},
-            self.networks["generator"],
-            images,
-            self.value_range,
-            arrays,
-        )
-        if line:
-            self._progress.note(f"epoch {self._epoch}: {line}")
-
     def _write_sheet(self, name):
         """Write the sheet of this moment; the images on it, (kinds, N, H, W, C)."""
-        images = draw(self._stored["generator"], self.latent, seed=self.options.seed, xp=self.xp)
+        images = self._draw()
         self._results.write_sheet(name, sheet(images, self.value_range))
         return images
+
+    def _draw(self):
+        return draw(self._stored["generator"], self.latent, seed=self.options.seed, xp=self.xp)
+
+    def _finish(self):
+        """What is written once all is done."""
+        self._write_gif()
+        columns = self._record.columns()
+        if columns is not None:
+            arrays = state(self._stored, self.optimizers)
+            verdicts = diagnose(columns, self._draw(), self.value_range, arrays)
+            self._results.write_report(page(self.folder, self.options.name, columns, verdicts))
+        self._progress.close()
 
     def _write_gif(self):
         # No more than this run's own: the folder may hold pictures of a run that went further.
@@ -328,14 +331,14 @@ class Run:
         if self.latent.classes:
             sample += ["--label", self.latent.classes[-1]]
         return printable(
-            f"done: {self.folder / GIF}, {LOSSES}, {HISTORY}; more pictures: {command_line(sample)}"
+            f"done: {self.folder / REPORT}, {GIF}, {LOSSES}, {HISTORY}; "
+            f"more pictures: {command_line(sample)}"
         )
 
     def _stop(self, signal_number):
         """Save and end the program, as a signal asked for."""
         self._save()
-        self._write_gif()
-        self._progress.close()
+        self._finish()
         line = f"stopped after step {self.step:,}, saved; go on with: {self.options.command}"
         with contextlib.suppress(OSError):  # the terminal may be what was closed
             print(printable(line))
@@ -353,7 +356,7 @@ class Run:
             try:
                 with self._failing_in_a_line():
                     self._save()
-                    self._write_gif()
+                    self._finish()
             except (UserError, RunFailed) as error:
                 line = f"not saved: {error}"
             else:
