@@ -63,6 +63,7 @@ def test_results(gan, pictures, tmp_path, capsys, dtype):
         "config.json",
         "history.csv",
         "losses.png",
+        "report.html",
         "samples.gif",
         *(os.path.join("samples", f"epoch_{epoch:03d}.png") for epoch in range(EPOCHS + 1)),
     }
@@ -495,6 +496,21 @@ def test_a_checkpoint_without_history_goes_on_with_the_file(gan, pictures, tmp_p
     assert_same_results(out, whole)
 
 
+def test_a_run_of_an_older_version_goes_on_with_more_columns(gan, pictures, tmp_path, whole):
+    out = tmp_path / "out"
+    assert run(gan.main, *words(pictures, out, "--steps", 7)) == 0
+    lines = (out / "history.csv").read_text().splitlines()
+    old = "".join(",".join(line.split(",")[:6]) + "\n" for line in lines)
+    stored = arrays(out / "checkpoint.npz")
+    stored["history"] = np.frombuffer(old.encode(), np.uint8)
+    np.savez(out / "checkpoint.npz", **stored)
+    (out / "history.csv").write_text(old)
+    assert run(gan.main, "--resume", "--out", out, "--epochs", EPOCHS) == 0
+    for found, expected in zip(history(out), history(whole), strict=True):
+        lost = ["norm_dfake"] if found["step"] <= 7 else []
+        np.testing.assert_equal(found, expected | dict.fromkeys(lost, np.nan))
+
+
 @pytest.mark.parametrize("content", [b"", b"words", None, "other size"])
 @pytest.mark.parametrize("finished", [True, False])
 def test_a_bad_sheet_is_drawn_again_or_left_out(
@@ -578,6 +594,7 @@ def test_a_resume_notices_that_the_run_has_become_another(
         "config.json",
         "history.csv",
         "losses.png",
+        "report.html",
         "samples.gif",
         "samples/epoch_000.png",
     ],

@@ -33,8 +33,7 @@ COLOURS = [
     (86, 180, 233),
 ]
 
-BALANCE = {"ln 4": math.log(4), "ln 2": math.log(2)}  # of losses of a D that is a logistic one
-SHARES = ("d_real", "d_fake", "variety")
+SHARES = ("d_real", "d_fake", "variety", "precision", "recall", "density", "coverage")
 DASH = 6  # pixels
 
 SMOOTH_FROM = 200  # points; a shorter series is drawn as it is
@@ -51,7 +50,6 @@ def loss_curve(path, history, *, title="Training"):
     """
     steps = np.asarray(history["step"], dtype=float)
     panels = groups(history) or {"": []}
-    logistic = "d_real" in history
     x_range = (0.0, max(steps.max(initial=0.0), 1.0))
     height = TOP + BOTTOM + len(panels) * (PANEL + PANEL_GAP) - PANEL_GAP
     canvas = _Canvas(height)
@@ -66,8 +64,7 @@ def loss_curve(path, history, *, title="Training"):
         else:
             y_range = _y_range(series, unit=heading not in ("loss", "others"))
             panel = _Panel(canvas, box, x_range, y_range, series)
-        balance = {"loss": BALANCE, "shares": {"0.5": 0.5}}.get(heading, {}) if logistic else {}
-        panel.draw(heading, balance)
+        panel.draw(heading, balance(heading, history))
     save_png(path, canvas.finish())
 
 
@@ -82,6 +79,14 @@ def groups(names):
         elif name not in ("step", "epoch"):
             found["loss" if "loss" in name else "others"].append(name)
     return {heading: group for heading, group in found.items() if group}
+
+
+def balance(heading, names):
+    """Where a D that tells nothing apart stays: dict text -> height; of a critic, nowhere."""
+    if "d_real" not in names:
+        return {}
+    losses = {"ln 4": math.log(4), "ln 2": math.log(2)}
+    return {"loss": losses, "shares": {"0.5": 0.5}}.get(heading, {})
 
 
 class _Canvas:
@@ -161,10 +166,10 @@ class _Panel:
         self.x_range, self.y_range = x_range, y_range
         self.colours = dict(zip(series, COLOURS * len(series)))
 
-    def draw(self, heading, balance):
-        """balance: text -> height of the dashed lines."""
+    def draw(self, heading, dashed):
+        """dashed: text -> height of dashed lines."""
         self._draw_axes()
-        self._draw_balance(balance)
+        self._draw_dashed(dashed)
         self._draw_lines()
         self._draw_legend(heading, self._mark_off_scale())
 
@@ -184,7 +189,7 @@ class _Panel:
     def _y_ticks(self, count):
         return _ticks(*self.y_range, count=count)
 
-    def _draw_balance(self, lines):
+    def _draw_dashed(self, lines):
         left, _, right, _ = self.box
         for text, height in lines.items():
             if self.y_range[0] < height < self.y_range[1]:

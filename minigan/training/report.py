@@ -3,6 +3,7 @@
 What it is, its curves, its sheets of pictures over time, the diagnosis, and how to go on.
 """
 
+import contextlib
 import json
 import re
 from pathlib import Path
@@ -16,7 +17,7 @@ from .examine import examine
 from .history import LABELS
 from .page import data_uri, fill
 from .pictures import thinned
-from .plot import BALANCE, groups
+from .plot import balance, groups
 from .results import CONFIG, SHEETS
 
 POINTS = 400  # of a curve: more are thinned to the lowest, mean and highest of as many parts
@@ -63,16 +64,13 @@ def page(folder, name, columns, verdicts):
 
 def _panels(columns):
     """What to draw: the panels of losses.png, but one of its own for each other column."""
-    together = groups(columns)
-    panels = {**together, **{name: [name] for name in together.pop("others", [])}}
-    panels.pop("others", None)
-    logistic = "d_real" in columns
-    lines = {"loss": BALANCE, "shares": {"0.5": 0.5}} if logistic else {}
+    panels = groups(columns)
+    panels |= {name: [name] for name in panels.pop("others", [])}
     return [
         dict(
             title=title,
             log=title == "gradients",
-            lines=lines.get(title, {}),
+            lines=balance(title, columns),
             series=[_series(columns["step"], columns[name], name) for name in names],
         )
         for title, names in panels.items()
@@ -103,8 +101,11 @@ def _numbers(values):
 def _sheets(folder, columns):
     """[step, data URI] of the sheets of this run, in their order, as many as fit."""
     found = []
-    for path in (folder / SHEETS).glob("*_*.png"):
-        kind, number = re.fullmatch(r"(epoch|step)_(\d+)\.png", path.name).groups()
+    for path in (folder / SHEETS).glob("*.png"):
+        name = re.fullmatch(r"(epoch|step)_(\d{1,18})\.png", path.name)
+        if name is None or not path.is_file():  # somebody's own
+            continue
+        kind, number = name.groups()
         if kind == "step":
             step = int(number) if int(number) in columns["step"] else None
         else:
@@ -116,7 +117,7 @@ def _sheets(folder, columns):
     size = sum(path.stat().st_size for _, path in found) / max(len(found), 1)
     shown = []
     for step, path in thinned(found, max(2, min(SHOWN, int(BUDGET / max(size, 1))))):
-        with open_regular(path) as file:
+        with contextlib.suppress(OSError), open_regular(path) as file:
             shown.append([step, data_uri(file.read())])
     return shown
 
