@@ -190,15 +190,14 @@ class _Panel:
         return _ticks(*self.y_range, count=count)
 
     def _draw_dashed(self, lines):
-        left, _, right, _ = self.box
+        left, _, right, bottom = self.box
         for text, height in lines.items():
             if self.y_range[0] < height < self.y_range[1]:
                 y = self._y(height)
                 for x in np.arange(left, right, 2 * DASH):
                     self.canvas.rule(x, y, min(x + DASH, right), y, PALE_INK)
-                beside = (
-                    y - 9 if height == max(lines.values()) else y + 9
-                )  # ln 2 and ln 4 may be near
+                below = height < max(lines.values()) and y + 16 < bottom  # the two may be near
+                beside = y + 9 if below else y - 9
                 self.canvas.text(right - 4, beside, text, PALE_INK, align=1.0, size=12)
 
     def _draw_lines(self):

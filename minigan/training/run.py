@@ -331,7 +331,7 @@ class Run:
         if self.latent.classes:
             sample += ["--label", self.latent.classes[-1]]
         return printable(
-            f"done: {self.folder / REPORT}, {GIF}, {LOSSES}, {HISTORY}; "
+            f"done: {self.folder / GIF}, {REPORT}, {LOSSES}, {HISTORY}; "
             f"more pictures: {command_line(sample)}"
         )
 
