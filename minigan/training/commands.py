@@ -9,13 +9,15 @@ from ..atomic import replacing
 from ..errors import UserError, printable
 from . import shortage
 from .checkpoint import TRAINED, Checkpoint
+from .examine import diagnose
 from .options import integer
 from .pictures import grid, save_gif, save_png, to_uint8
+from .report import report
 from .sampling import load
 
 
 def add_commands(commands):
-    """Add sample, interpolate and info to the subparsers of `minigan`."""
+    """Add what looks at a run, and draws with it, to the subparsers of `minigan`."""
     sub = commands.add_parser("sample", help="draw pictures with a trained generator")
     _add_checkpoint(sub)
     which = sub.add_mutually_exclusive_group()
@@ -85,9 +87,22 @@ def add_commands(commands):
     _add_checkpoint(sub)
     sub.set_defaults(run=info)
 
+    sub = commands.add_parser("diagnose", help="what is wrong with a run; exit 1 if something is")
+    _add_folder(sub)
+    sub.set_defaults(run=diagnose)
+
+    sub = commands.add_parser("report", help="one page of a run: curves, pictures, diagnosis")
+    _add_folder(sub)
+    sub.add_argument("--out", type=Path, required=True, metavar="FILE.html", help="the page")
+    sub.set_defaults(run=report)
+
 
 def _add_checkpoint(sub):
     sub.add_argument("checkpoint", type=Path, help="the file, or the folder of its run")
+
+
+def _add_folder(sub):
+    sub.add_argument("folder", type=Path, metavar="RUN", help="the folder of a run")
 
 
 def _add_seed(sub):
