@@ -12,10 +12,12 @@ what has just been computed, so that the laboratory can stop inside a step.  `st
 from dataclasses import dataclass, field, fields
 
 from .. import init, layers, losses, optim, penalty
+from ..arrays import to_host
 from ..average import MovingAverage
 from ..network import Sequential
 from ..training.latent import KINDS, Latent
 from .game import LOSSES
+from .worlds import COUNT
 
 GAMES = {loss.name.lower().replace(" ", "-"): loss for loss in LOSSES}
 PENALTIES = ("none", "wgan-gp", "r1", "clip")
@@ -126,12 +128,17 @@ class Duel:
         s = self.settings
         return self.latent.draw(n, seed=s.seed, where=where, step=step, dtype=s.dtype, xp=self.G.xp)
 
+    def samples(self, generator=None, n=COUNT):
+        """Points (n, 2) on the host, of the same z every time; by default of `generator`."""
+        z = self.noise(n, "samples", 0)
+        return to_host((generator or self.generator).forward(z, train=False)[0])
+
     def step(self, real, step, *, d=True, g=True):
-        """A whole training step; returns d_loss, penalty and g_loss (0-d) of those who played."""
+        """A whole training step; returns the values of its stages, the last of each name."""
         values = {}
         for stage in self.stages(real, step, d=d, g=g):
             values |= stage.values
-        return {name: values[name] for name in ("d_loss", "penalty", "g_loss") if name in values}
+        return values
 
     def stages(self, real, step, *, d=True, g=True):
         """Updates of D, then one of G; yields a `Stage` after each part.

@@ -80,16 +80,17 @@ def _shares(points):
 
 
 def given(points):
-    """The world of points given by hand: sampling draws from them, with a little noise.
+    """The world of points given by hand, (n, 2): sampling draws from them, with a little noise.
 
-    points: (n, 2), any numbers.  They are moved and shrunk or grown, both directions alike, to fill
-    [-1, 1].  Raises ValueError for another shape, for none and for points that are not finite.
+    Raises ValueError for another shape, for none, and for one that pictures would not show.
     """
     points = np.asarray(points, float)
     if points.ndim != 2 or points.shape[1] != 2 or not len(points):
         raise ValueError(f"points given by hand are an array (n, 2), n >= 1; got {points.shape}")
-    if not np.isfinite(points).all():
-        raise ValueError("points given by hand: one of them is not finite")
+    outside = ~(np.abs(points) <= EXTENT).all(axis=1)  # true for a NaN
+    if outside.any():
+        x, y = points[outside][0]
+        raise ValueError(f"point ({x:g}, {y:g}) is not within {EXTENT} of 0: scale the points")
     return World("points", lambda u: points[(u * len(points)).astype(int)], 0.02)
 
 

@@ -1,0 +1,120 @@
+"""The plane as a picture: how D judges it, the real points, G's, and where D's gradient sends them.
+
+Drawn with NumPy and Pillow: D's scores in nine bands with contours between them, points and arrows
+enlarged and then reduced, which smooths their edges.
+"""
+
+import numpy as np
+
+from ..arrays import to_host
+from .duel import loss
+from .worlds import EXTENT
+
+SIDE = 480  # pixels of the plane
+MARGIN = 30  # above it for the caption, below it for the legend
+OVERSAMPLING = 3
+SCORES = 96  # a side of the grid on which D is asked
+BANDS = 9
+POINTS, ARROWS = 500, 80  # real and generated ones that are shown; arrows
+LONGEST = 0.2  # arrow, in units of the plane
+
+INK, PALE_INK = (35, 35, 35), (105, 105, 105)
+REAL, FAKE, ARROW = (0, 114, 178), (213, 94, 0), (35, 35, 35)
+LOW, HIGH = np.array((255, 236, 217)), np.array((216, 233, 246))  # D: generated, real
+
+
+def picture(D, game, real, fake, caption):
+    """The picture of a moment, uint8 (540, 480, 3).
+
+    D: the discriminator; game: a `Loss`, whose gradient for G gives the arrows, -dfake, the longest
+    of one length.  real, fake: points (n, 2) on the host, of which the first 500 are shown.
+    caption: a line above.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    real, fake = real[:POINTS], fake[:POINTS]
+    canvas = Image.fromarray(surface(scores_on_grid(D)))
+    for points, colour in ((real, REAL), (fake, FAKE)):
+        _stamp(canvas, colour, [_dot(x, y) for x, y in _pixels(points)])
+    start = fake[:ARROWS]
+    _stamp(canvas, ARROW, _arrows(start, -gradient(D, game, start)))
+
+    sheet = Image.new("RGB", (SIDE, SIDE + 2 * MARGIN), "white")
+    sheet.paste(canvas, (0, MARGIN))
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
+    draw.text((8, MARGIN / 2), caption, INK, font, anchor="lm")
+    x, below = 8, SIDE + 1.5 * MARGIN
+    for colour, label in ((REAL, "real"), (FAKE, "generated"), (ARROW, "-dfake")):
+        draw.ellipse((x, below - 4, x + 8, below + 4), colour)
+        draw.text((x + 14, below), label, PALE_INK, font, anchor="lm")
+        x += 30 + font.getlength(label)
+    draw.text((SIDE - 8, below), "D's score: blue high, orange low", PALE_INK, font, anchor="rm")
+    return np.asarray(sheet)
+
+
+def scores_on_grid(D, side=SCORES):
+    """D's scores on a grid over the plane, (side, side): row 0 is the top, as in a picture."""
+    ticks = (np.arange(side) + 0.5) / side * 2 * EXTENT - EXTENT
+    x, y = np.meshgrid(ticks, -ticks)
+    points = np.stack([x.ravel(), y.ravel()], axis=1).astype(D.dtype)
+    return to_host(D.forward(D.xp.asarray(points), train=False)[0]).reshape(side, side)
+
+
+def gradient(D, game, fake):
+    """dfake (n, 2) on the host: the gradient of G's loss at points of G's, as in G's step."""
+    scores, cache = D.forward(D.xp.asarray(fake), train=False)
+    return to_host(D.backward(loss(game.generator, scores)[1], cache, params=False))
+
+
+def surface(scores):
+    """Scores (h, w) in flat bands of colour with thin lines between, uint8 (SIDE, SIDE, 3)."""
+    from PIL import Image
+
+    field = Image.fromarray(scores.astype(np.float32)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    low, high = np.quantile(scores, (0.01, 0.99))
+    level = (np.asarray(field) - low) / max(high - low, 1e-9) * BANDS
+    band = np.clip(np.floor(level), 0, BANDS - 1)[..., None] / (BANDS - 1)
+    colours = LOW + band * (HIGH - LOW)
+    # Pixels to the nearest contour: the distance in levels over the levels a pixel.
+    slope = np.hypot(*np.gradient(level)) + 1e-9
+    nearest = np.clip(np.rint(level), 1, BANDS - 1)
+    line = np.clip(1.2 - np.abs(level - nearest) / slope, 0, 1)[..., None]
+    return np.rint(colours * (1 - 0.25 * line)).astype(np.uint8)
+
+
+def _pixels(points):
+    """Points of the plane (n, 2) as pixels: y grows downwards."""
+    return (points * (1, -1) + EXTENT) * (SIDE / (2 * EXTENT))
+
+
+def _dot(x, y, radius=1.6):
+    turns = np.linspace(0, 2 * np.pi, 12, endpoint=False)
+    return np.stack([x + radius * np.cos(turns), y + radius * np.sin(turns)], axis=1)
+
+
+def _arrows(start, direction, width=1.0, head=5.0):
+    """Polygons of arrows from points (n, 2) of the plane; the longest direction is LONGEST."""
+    length = np.hypot(*direction.T)
+    longest = length.max(initial=0) or 1.0
+    shapes = []
+    for tail, tip in zip(_pixels(start), _pixels(start + direction * (LONGEST / longest))):
+        size = np.hypot(*(tip - tail))
+        if size < 1:
+            continue
+        along = (tip - tail) / size
+        across, neck = np.array([-along[1], along[0]]), tip - along * min(head, size)
+        thin, wide = across * width / 2, across * min(head, size) / 2
+        shapes.append([tail + thin, neck + thin, neck + wide, tip, neck - wide, neck - thin,
+                       tail - thin])  # fmt: skip
+    return [np.array(shape) for shape in shapes]
+
+
+def _stamp(canvas, colour, polygons):
+    """Polygons, arrays (n, 2) in pixels, drawn enlarged into a mask through which colour falls."""
+    from PIL import Image, ImageDraw
+
+    mask = Image.new("L", (SIDE * OVERSAMPLING, SIDE * OVERSAMPLING))
+    draw = ImageDraw.Draw(mask)
+    for polygon in polygons:
+        draw.polygon((polygon * OVERSAMPLING).ravel().tolist(), fill=255)
+    canvas.paste(colour, (0, 0), mask.reduce(OVERSAMPLING))
