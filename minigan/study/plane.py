@@ -20,7 +20,7 @@ LONGEST = 0.2  # arrow, in units of the plane
 
 INK, PALE_INK = (35, 35, 35), (105, 105, 105)
 REAL, FAKE, ARROW = (0, 114, 178), (213, 94, 0), (35, 35, 35)
-LOW, HIGH = np.array((255, 236, 217)), np.array((216, 233, 246))  # D: generated, real
+LOW, HIGH = np.array((255, 226, 196)), np.array((199, 224, 243))  # of D's scores; white between
 
 
 def picture(D, game, real, fake, caption):
@@ -45,9 +45,11 @@ def picture(D, game, real, fake, caption):
     draw.text((8, MARGIN / 2), caption, INK, font, anchor="lm")
     x, below = 8, SIDE + 1.5 * MARGIN
     for colour, label in ((REAL, "real"), (FAKE, "generated"), (ARROW, "-dfake")):
-        draw.ellipse((x, below - 4, x + 8, below + 4), colour)
-        draw.text((x + 14, below), label, PALE_INK, font, anchor="lm")
-        x += 30 + font.getlength(label)
+        start, end = np.array([(x, below), (x + 12, below)])
+        mark = _arrow(start, end) if colour == ARROW else _dot(*(start + end) / 2, radius=4)
+        _stamp(sheet, colour, [mark])
+        draw.text((x + 18, below), label, PALE_INK, font, anchor="lm")
+        x += 34 + font.getlength(label)
     draw.text((SIDE - 8, below), "D's score: blue high, orange low", PALE_INK, font, anchor="rm")
     return np.asarray(sheet)
 
@@ -70,11 +72,13 @@ def surface(scores):
     """Scores (h, w) in flat bands of colour with thin lines between, uint8 (SIDE, SIDE, 3)."""
     from PIL import Image
 
-    field = Image.fromarray(scores.astype(np.float32)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    field = Image.fromarray(scores.astype(np.float32)).resize(
+        (SIDE, SIDE), Image.Resampling.BICUBIC
+    )
     low, high = np.quantile(scores, (0.01, 0.99))
     level = (np.asarray(field) - low) / max(high - low, 1e-9) * BANDS
-    band = np.clip(np.floor(level), 0, BANDS - 1)[..., None] / (BANDS - 1)
-    colours = LOW + band * (HIGH - LOW)
+    share = np.clip(np.floor(level), 0, BANDS - 1)[..., None] * (2 / (BANDS - 1)) - 1  # -1 to 1
+    colours = 255 + np.abs(share) * (np.where(share < 0, LOW, HIGH) - 255)
     # Pixels to the nearest contour: the distance in levels over the levels a pixel.
     slope = np.hypot(*np.gradient(level)) + 1e-9
     nearest = np.clip(np.rint(level), 1, BANDS - 1)
@@ -92,28 +96,28 @@ def _dot(x, y, radius=1.6):
     return np.stack([x + radius * np.cos(turns), y + radius * np.sin(turns)], axis=1)
 
 
-def _arrows(start, direction, width=1.0, head=5.0):
-    """Polygons of arrows from points (n, 2) of the plane; the longest direction is LONGEST."""
-    length = np.hypot(*direction.T)
-    longest = length.max(initial=0) or 1.0
-    shapes = []
-    for tail, tip in zip(_pixels(start), _pixels(start + direction * (LONGEST / longest))):
-        size = np.hypot(*(tip - tail))
-        if size < 1:
-            continue
-        along = (tip - tail) / size
-        across, neck = np.array([-along[1], along[0]]), tip - along * min(head, size)
-        thin, wide = across * width / 2, across * min(head, size) / 2
-        shapes.append([tail + thin, neck + thin, neck + wide, tip, neck - wide, neck - thin,
-                       tail - thin])  # fmt: skip
-    return [np.array(shape) for shape in shapes]
+def _arrows(start, direction):
+    """The arrows from points (n, 2) of the plane; the longest direction is LONGEST there."""
+    longest = np.hypot(*direction.T).max(initial=0) or 1.0
+    ends = zip(_pixels(start), _pixels(start + direction * (LONGEST / longest)))
+    return [_arrow(tail, tip) for tail, tip in ends if np.hypot(*(tip - tail)) > 1]
+
+
+def _arrow(tail, tip, width=1.0, head=5.0):
+    length = np.hypot(*(tip - tail))
+    along = (tip - tail) / length
+    neck = tip - along * min(head, length)
+    across = np.array([-along[1], along[0]]) / 2
+    thin, wide = across * width, across * min(head, length)
+    return np.array([tail + thin, neck + thin, neck + wide, tip, neck - wide, neck - thin,
+                     tail - thin])  # fmt: skip
 
 
 def _stamp(canvas, colour, polygons):
     """Polygons, arrays (n, 2) in pixels, drawn enlarged into a mask through which colour falls."""
     from PIL import Image, ImageDraw
 
-    mask = Image.new("L", (SIDE * OVERSAMPLING, SIDE * OVERSAMPLING))
+    mask = Image.new("L", tuple(OVERSAMPLING * size for size in canvas.size))
     draw = ImageDraw.Draw(mask)
     for polygon in polygons:
         draw.polygon((polygon * OVERSAMPLING).ravel().tolist(), fill=255)

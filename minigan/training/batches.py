@@ -20,7 +20,7 @@ class Batches:
     """Batches of a dataset, a function of (seed, step): nothing of them need be saved.
 
     dataset: images uint8 (N, H, W, C) or points (N, F), and labels (N,) where there are classes.
-    size: images a batch.  classes: how many kinds of labels to hand out as codes; 0 for images alone.
+    size: of a batch.  classes: how many kinds of labels to hand out as codes; 0 for images alone.
     value_range: what 0 and 255 become.  xp: the array module of the run.
 
     Every epoch has a new random order.  What its last whole batch leaves over comes at another
