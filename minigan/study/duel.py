@@ -213,9 +213,11 @@ def loss(part, scores):
 
 
 def _network(name, inputs, hidden, width, outputs, batchnorm, settings):
-    chain, weight_init = [], init.HeNormal()
+    chain = []
     for _ in range(hidden):
-        chain += [layers.Dense(inputs, width, weight_init=weight_init)]
+        # Biases spread the kinks of the first layer over the plane; at 0 all go through its middle.
+        biases = init.UniformFanIn(inputs)
+        chain += [layers.Dense(inputs, width, weight_init=init.HeNormal(), bias_init=biases)]
         chain += [layers.BatchNorm(width)] * batchnorm
         chain += [ACTIVATIONS[settings.activation]()]
         inputs = width
