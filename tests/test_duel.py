@@ -12,7 +12,7 @@ from minigan.gradcheck import numeric_errors
 from minigan.study.duel import GAMES, PENALTIES, STAGES, Duel, Settings
 from minigan.study.worlds import WORLDS
 
-SMALL = dict(g_layers=2, d_layers=2, g_width=6, d_width=7, noise_size=3, average=0.0)
+SMALL = dict(d_steps=1, g_layers=2, d_layers=2, g_width=6, d_width=7, noise_size=3, average=0.0)
 REAL = WORLDS["moons"].sample(8, seed=5, dtype="float64")
 
 
@@ -70,6 +70,33 @@ class TestGradients:
         tensors = {name: param for name, param, _ in recorder.network.named_tensors()}
         errors = numeric_errors(lambda: step()[reported], tensors, grads)
         assert errors and max(errors.values()) <= 5e-7, errors
+
+
+def softplus(x):
+    return np.log1p(np.exp(x))
+
+
+# Of real and of generated scores: what D minimises, and what G does; from the papers.
+FORMULAS = {
+    "non-saturating": (lambda r, f: softplus(-r) + softplus(f), lambda f: softplus(-f)),
+    "minimax": (lambda r, f: softplus(-r) + softplus(f), lambda f: -softplus(f)),
+    "hinge": (lambda r, f: np.maximum(0, 1 - r) + np.maximum(0, 1 + f), lambda f: -f),
+    "least-squares": (lambda r, f: ((r - 1) ** 2 + f**2) / 2, lambda f: (f - 1) ** 2 / 2),
+    "wasserstein": (lambda r, f: f - r, lambda f: -f),
+}
+
+
+@pytest.mark.parametrize("loss", GAMES)
+def test_the_reported_losses(loss):
+    """In the formulas' own words; D's was of the weights before its update, G's of those after."""
+    made = lively(duel(loss=loss, penalty="none"))
+    old, (for_d, for_g) = made.D.clone(), FORMULAS[loss]
+    seen = {stage.name: stage.values for stage in made.stages(REAL, 0)}
+    first, last = seen["D forward"], seen["through D"]
+    real, fake = old.forward(REAL)[0], old.forward(first["fake"])[0]
+    assert first["d_loss"] == pytest.approx(for_d(real, fake).mean())
+    fake = made.D.forward(seen["G forward"]["fake"])[0]
+    assert last["g_loss"] == pytest.approx(for_g(fake).mean())
 
 
 class TestStages:
@@ -160,7 +187,7 @@ class TestSettings:
         assert [(layer.inputs, layer.outputs) for layer in made.D.layers[::2]] == [(2, 5), (5, 1)]
         assert (made.opt_g.lr, made.opt_d.lr, made.opt_d.b1, made.opt_d.b2) == (0.5, 0.25, 0.1, 0.2)
         assert np.abs(made.noise(100, "z", 0)).max() <= 1
-        assert np.abs(duel().noise(100, "z", 0)).max() > 1
+        assert np.abs(duel(noise="normal").noise(100, "z", 0)).max() > 1
         assert type(duel(optimizer="rmsprop").opt_g).__name__ == "RMSProp"
         assert type(duel(optimizer="sgd").opt_d).__name__ == "SGD"
 

@@ -193,3 +193,15 @@ class TestPicture:
         assert train("--out", "run", *SMALL, "--steps", 2) == 0
         with Image.open(tmp_path / "run" / "samples" / "epoch_001.png") as sheet:
             assert sheet.size == (480, 540) and sheet.mode == "RGB"
+
+
+@pytest.mark.host
+def test_gate():
+    """The defaults on the ring, a fifth of the way: a broken gradient does not get here.
+
+    `benchmarks/toy_table.py --gate` goes all the way, over five seeds and on the grid too.
+    """
+    ring, duel = worlds.WORLDS["ring"], Duel(Settings())
+    duel.train(ring, 400)
+    modes, good = ring.quality(duel.samples())
+    assert modes == 8 and good > 0.1
