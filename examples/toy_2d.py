@@ -6,8 +6,8 @@
     python examples/toy_2d.py --data points.csv             your own points, two numbers a line
 
 samples.gif shows D's score over the plane, the real points, G's, and arrows of -dfake, the way
-that D's gradient sends them.  history.csv has, of G's batch in each step, how many modes it finds
-and the share of good samples, those within three standard deviations of a mode.
+that D's gradient sends them.  history.csv has for each step, of as many samples as a batch, how
+many modes they find and the share of good ones, within three standard deviations of a mode.
 
 The training step is `Duel.stages` in minigan/study/duel.py.  It reads like that of the other
 examples, and is there because the laboratory stops between its parts: written here too, the two
@@ -22,6 +22,7 @@ import numpy as np
 
 from minigan import data, training
 from minigan.errors import UserError
+from minigan.regular import open_regular
 from minigan.study import plane, worlds
 from minigan.study.duel import ACTIVATIONS, GAMES, PENALTIES, Duel, Settings
 
@@ -34,13 +35,14 @@ def world_of(options):
         return worlds.WORLDS[options.world]
     path = Path(options.data)
     try:
-        with warnings.catch_warnings():
+        with open_regular(path) as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of an empty file, which has no points
-            points = np.loadtxt(path, delimiter="," if path.suffix == ".csv" else None, ndmin=2)
+            points = np.loadtxt(file, delimiter="," if path.suffix == ".csv" else None, ndmin=2)
         return worlds.given(points)
     except (OSError, ValueError) as error:
         raise UserError(
-            f"--data {path}: {error}; wanted is a text file with two numbers a line"
+            f"--data {path}: {getattr(error, 'strerror', None) or error}; "
+            "wanted is a text file with two numbers a line"
         ) from error
 
 
@@ -53,13 +55,16 @@ def dataset_of(world, options):
 def duel_of(options):
     """The `Duel` of the options that are its settings."""
     names = {field.name for field in fields(Settings)} & vars(options).keys()
-    chosen = {name: getattr(options, name) for name in names - {"average"}}  # the run averages
-    width = training.channels(options, Settings.g_width, Settings.d_width)
-    return Duel(Settings(**chosen, g_width=width[0], d_width=width[1]))
+    chosen = {name: getattr(options, name) for name in names}
+    g_width, d_width = training.channels(options, Settings.g_width, Settings.d_width)
+    chosen |= dict(g_width=g_width, d_width=d_width, average=0.0)  # the run has its own
+    return Duel(Settings(**chosen))
 
 
 def main(argv=None):
-    parser = training.parser(__doc__, name="toy_2d", epochs=30, batch_size=256, average=0.99)
+    parser = training.parser(
+        __doc__, name="toy_2d", epochs=20, batch_size=256, average=Settings.average
+    )
     add = parser.add_argument
     add("--world", choices=worlds.WORLDS, default="ring", help="what to learn")
     add("--loss", choices=GAMES, default=Settings.loss, help="the game")
@@ -87,7 +92,7 @@ def main(argv=None):
         caption = f"{world.name}, step {run.step:,}"
         if len(world.centres):
             modes, good = world.quality(fake)
-            caption += f": {modes} of {len(world.centres)} modes, {good:.0%} of samples good"
+            caption += f": {modes:.0f} of {len(world.centres)} modes, {good:.0%} of samples good"
         return plane.picture(duel.D, duel.game, dataset.images, fake, caption)
 
     run = training.Run(
@@ -101,7 +106,8 @@ def main(argv=None):
     for real in run:
         made = duel.step(real, run.step)
         if len(world.centres):
-            made["modes"], made["good"] = world.quality(made["fake"])
+            drawn, _ = run.generator.forward(made["z"], train=False)
+            made["modes"], made["good"] = world.quality(drawn)
         names = ("d_loss", "g_loss", "penalty", "modes", "good")
         run.log(**{name: made[name] for name in names if name in made})
 

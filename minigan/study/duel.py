@@ -49,8 +49,8 @@ class Settings:
     d_batchnorm: bool = False
     activation: str = field(default="relu", metadata={"one of": (*ACTIVATIONS,)})
     optimizer: str = field(default="adam", metadata={"one of": OPTIMIZERS})
-    g_lr: float = field(default=2e-3, metadata={"from": 1e-8, "to": 10})
-    d_lr: float = field(default=2e-3, metadata={"from": 1e-8, "to": 10})
+    g_lr: float = field(default=2e-3, metadata={"from": 2.0**-126, "to": 10})
+    d_lr: float = field(default=2e-3, metadata={"from": 2.0**-126, "to": 10})
     b1: float = field(default=0.5, metadata={"from": 0, "to": 0.9999})
     b2: float = field(default=0.9, metadata={"from": 0, "to": 0.9999})
     d_steps: int = field(default=2, metadata={"from": 1, "to": 100})

@@ -34,8 +34,8 @@ def picture(D, game, real, fake, caption):
 
     real, fake = real[:POINTS], fake[:POINTS]
     canvas = Image.fromarray(surface(scores_on_grid(D)))
-    for points, colour in ((real, REAL), (fake, FAKE)):
-        _stamp(canvas, colour, [_dot(x, y) for x, y in _pixels(points)])
+    for points, colour, radius in ((fake, FAKE, 1.8), (real, REAL, 1.1)):
+        _stamp(canvas, colour, [_dot(x, y, radius) for x, y in _pixels(points)])
     start = fake[:ARROWS]
     _stamp(canvas, ARROW, _arrows(start, -gradient(D, game, start)))
 
@@ -91,7 +91,7 @@ def _pixels(points):
     return (points * (1, -1) + EXTENT) * (SIDE / (2 * EXTENT))
 
 
-def _dot(x, y, radius=1.6):
+def _dot(x, y, radius):
     turns = np.linspace(0, 2 * np.pi, 12, endpoint=False)
     return np.stack([x + radius * np.cos(turns), y + radius * np.sin(turns)], axis=1)
 

@@ -163,6 +163,11 @@ class Run:
             self.batch_size, **self.address(where), dtype=self.options.dtype, xp=self.xp
         )
 
+    @property
+    def generator(self):
+        """The network that draws: the generator in training, or its moving average."""
+        return self._stored["generator"]
+
     def real_images(self, chosen):
         """Images of the data, (n, H, W, C) on the device, in the generator's range.
 
@@ -309,9 +314,8 @@ class Run:
 
     def _write_sheet(self, name):
         """Write the sheet of this moment; the images on it, (kinds, N, H, W, C)."""
-        generator = self._stored["generator"]
-        images = draw(generator, self.latent, seed=self.options.seed, xp=self.xp)
-        shown = self._picture(generator) if self._picture else sheet(images, self.value_range)
+        images = draw(self.generator, self.latent, seed=self.options.seed, xp=self.xp)
+        shown = self._picture(self.generator) if self._picture else sheet(images, self.value_range)
         self._results.write_sheet(name, shown)
         return images
 
