@@ -63,7 +63,7 @@ def duel_of(options):
 
 def main(argv=None):
     parser = training.parser(
-        __doc__, name="toy_2d", epochs=20, batch_size=256, average=Settings.average
+        __doc__, name="toy_2d", epochs=30, batch_size=256, average=Settings.average
     )
     add = parser.add_argument
     add("--world", choices=worlds.WORLDS, default="ring", help="what to learn")

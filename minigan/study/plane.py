@@ -24,23 +24,14 @@ LOW, HIGH = np.array((255, 226, 196)), np.array((199, 224, 243))  # of D's score
 
 
 def picture(D, game, real, fake, caption):
-    """The picture of a moment, uint8 (540, 480, 3).
+    """The picture of a moment with a caption above and a legend below, uint8 (540, 480, 3).
 
-    D: the discriminator; game: a `Loss`, whose gradient for G gives the arrows, -dfake, the longest
-    of one length.  real, fake: points (n, 2) on the host, of which the first 500 are shown.
-    caption: a line above.
+    The other arguments are those of `drawing`.
     """
     from PIL import Image, ImageDraw, ImageFont
 
-    real, fake = real[:POINTS], fake[:POINTS]
-    canvas = Image.fromarray(surface(scores_on_grid(D)))
-    for points, colour, radius in ((fake, FAKE, 1.8), (real, REAL, 1.1)):
-        _stamp(canvas, colour, [_dot(x, y, radius) for x, y in _pixels(points)])
-    start = fake[:ARROWS]
-    _stamp(canvas, ARROW, _arrows(start, -gradient(D, game, start)))
-
     sheet = Image.new("RGB", (SIDE, SIDE + 2 * MARGIN), "white")
-    sheet.paste(canvas, (0, MARGIN))
+    sheet.paste(Image.fromarray(drawing(D, game, real, fake)), (0, MARGIN))
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
     draw.text((8, MARGIN / 2), caption, INK, font, anchor="lm")
     x, below = 8, SIDE + 1.5 * MARGIN
@@ -52,6 +43,23 @@ def picture(D, game, real, fake, caption):
         x += 34 + font.getlength(label)
     draw.text((SIDE - 8, below), "D's score: blue high, orange low", PALE_INK, font, anchor="rm")
     return np.asarray(sheet)
+
+
+def drawing(D, game, real, fake):
+    """The plane at a moment, uint8 (480, 480, 3).
+
+    D: the discriminator; game: a `Loss`, whose gradient for G gives the arrows, -dfake, the longest
+    of one length.  real, fake: points (n, 2) on the host, of which the first 500 are shown.
+    """
+    from PIL import Image
+
+    real, fake = real[:POINTS], fake[:POINTS]
+    canvas = Image.fromarray(surface(scores_on_grid(D)))
+    for points, colour, radius in ((fake, FAKE, 1.8), (real, REAL, 1.1)):
+        _stamp(canvas, colour, [_dot(x, y, radius) for x, y in _pixels(points)])
+    start = fake[:ARROWS]
+    _stamp(canvas, ARROW, _arrows(start, -gradient(D, game, start)))
+    return np.asarray(canvas)
 
 
 def scores_on_grid(D, side=SCORES):
