@@ -1,5 +1,6 @@
 """examples/toy_2d.py: its runs, its pictures, and a gate that a broken gradient does not pass."""
 
+import contextlib
 import types
 
 import numpy as np
@@ -12,10 +13,12 @@ import minigan as mg
 from minigan import data
 from minigan.__main__ import main as tools
 from minigan.arrays import to_host
+from minigan.description import RUN
 from minigan.errors import UserError
 from minigan.study import plane, worlds
 from minigan.study.duel import GAMES, Duel, Settings
 from minigan.training import Latent, plot
+from minigan.training.checkpoint import Checkpoint
 
 SMALL = ("--limit", 40, "--batch-size", 8, "--width", 0.1)  # 5 steps an epoch
 
@@ -135,6 +138,14 @@ class TestTheToolsOnACheckpointOfPoints:
     def test_info(self, checkpoint, capsys):
         assert run(tools, "info", checkpoint) == 0
         assert "toy_2d: step 2; data: 40 points ring" in capsys.readouterr().out
+
+    def test_what_a_stranger_may_say_of_the_shape(self, checkpoint):
+        """That of a point is one number, that of a picture three."""
+        run = Checkpoint(checkpoint).run
+        for shape, fine in (([2], True), ([3, 3, 1], True), ([2, 2], False), ([], False)):
+            changed = run | {"data": run["data"] | {"shape": shape}}
+            with contextlib.nullcontext() if fine else pytest.raises(ValueError, match="shape"):
+                RUN(changed, "run")
 
     def test_anatomy_shows_pictures(self, checkpoint, tmp_path, capsys):
         assert run(tools, "anatomy", checkpoint, "--out", tmp_path / "page.html") == 2
