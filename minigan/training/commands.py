@@ -8,10 +8,11 @@ import numpy as np
 from ..atomic import replacing
 from ..errors import UserError, printable
 from . import shortage
+from .batches import things
 from .checkpoint import TRAINED, Checkpoint
 from .examine import diagnose
 from .options import integer
-from .pictures import grid, save_gif, save_png, to_uint8
+from .pictures import grid, save_gif, save_png
 from .report import report
 from .sampling import load
 
@@ -120,7 +121,8 @@ def sample(options):
     shortage.advice = lambda: "ask for fewer pictures with --count"
     networks = load(options.checkpoint)
     images = networks.sample(pick=numbers, seed=options.seed, label=options.label)
-    levels = to_uint8(images, networks.run["value_range"])
+    numbers_alone = each is None and out.suffix.lower() == ".npy"
+    levels = [] if numbers_alone else networks.pixels(images)
     files = [] if each is None else [each / f"{number:04d}.png" for number in numbers]
     for file in files:
         if file.exists():
@@ -152,7 +154,7 @@ def interpolate(options):
         label=options.label,
         straight=options.straight,
     )
-    ways = to_uint8(images, networks.run["value_range"])
+    ways = networks.pixels(images)
     with _writing(options.out):
         if options.out.suffix.lower() == ".png":
             save_png(options.out, grid(ways.reshape(-1, *ways.shape[2:]), columns=options.steps))
@@ -189,7 +191,7 @@ def info(options):
         data = checkpoint.run["data"]
         print(
             f"{printable(checkpoint.run['name'])}: step {checkpoint.run['step']:,}; "
-            f"data: {data['count']:,} images {printable(data['name'])}"
+            f"data: {data['count']:,} {things(data['shape'])} {printable(data['name'])}"
         )
         for name, value in checkpoint.run["options"].items():
             print(printable(f"  {name}: {value}"))

@@ -66,7 +66,7 @@ class Networks(dict):
     def sheet(self, count=16, *, pick=None, seed=0, label=None):
         """What `sample` draws, on the sheet that `minigan sample` writes: a Pillow image."""
         images = self.sample(count, pick=pick, seed=seed, label=label)
-        return pillow_image(grid(to_uint8(images, self.run["value_range"])))
+        return pillow_image(grid(self.pixels(images)))
 
     def interpolate(self, between, steps=8, *, seed=0, label=None, straight=False):
         """The way from picture to picture of a seed, float32 (len(between) - 1, steps, H, W, C).
@@ -86,6 +86,12 @@ class Networks(dict):
             np.concatenate([straight_line(a, b, share) for a, b in pairwise(code)]),
         )
         return images.reshape(ways, steps, *images.shape[1:])
+
+    def pixels(self, images):
+        """Images in the generator's range (..., H, W, C) as uint8; UserError for points."""
+        if len(self.run["data"]["shape"]) < 3:
+            raise UserError(f"{self.path} draws points, which are no pictures: give --out FILE.npy")
+        return to_uint8(images, self.run["value_range"])
 
     def _latent(self):
         if "generator" not in self or not self.run:
