@@ -58,6 +58,13 @@ class Batches:
             return real
         return real, one_hot(self.labels[chosen], self.classes, dtype=self.dtype)
 
+    def sample(self, count, *, where):
+        """(images, labels) of up to `count` pictures at random, labels None without classes."""
+        order = random.permutation(len(self.dataset.images), seed=self.seed, where=where)[:count]
+        chosen = self.xp.asarray(order)
+        labels = None if self.labels is None else self.labels[chosen]
+        return self._scaled(self.feed.take(chosen, order)), labels
+
     def images(self, chosen):
         """Images of the data in their own order, (n, H, W, C) on the device; chosen: a slice."""
         return self._scaled(self.feed.take(chosen, chosen))
