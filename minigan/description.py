@@ -142,6 +142,7 @@ def _own(value, place):
         (_layer if of_ours else _own)(item, f"{place}.{name}")
 
 
+ARGUMENTS["layer"] = _layer
 SEQUENTIAL = record(
     {
         "class": constant("Sequential"),

@@ -30,6 +30,7 @@ from ..layers import (
     ReLU,
     Reshape,
     Sigmoid,
+    SpectralNorm,
     Tanh,
     UpSample2d,
 )
@@ -124,6 +125,12 @@ def _layers(seed):
         (Reshape((8, 5)), images),
     ):
         yield from _modes(_moved(layer, rng), x, seed)
+    for layer, x in (
+        (SpectralNorm(Dense(10, 7)), vectors),
+        (SpectralNorm(Conv2d(2, 3, (4, 2), stride=2)), images),
+        (SpectralNorm(ConvTranspose2d(2, 3, 4, stride=2, use_bias=False)), images),
+    ):
+        yield from _modes(_settled(_moved(layer, rng), x), x, seed)
     yield from _modes(_every_layer(), vectors, seed)
     if choose() is PLAIN:
         return  # one way to convolve
@@ -140,6 +147,14 @@ def _moved(layer, rng):
     layer.build(dtype="float64")
     layer.params = layer.params + 0.3 * rng.standard_normal(layer.params.shape)
     layer.buffers = layer.buffers + rng.uniform(0.1, 0.9, layer.buffers.shape)
+    return layer
+
+
+def _settled(layer, x):
+    """The layer after so many power iterations that u and v, constants to it, are no others for
+    other weights: there a difference quotient, which is not told so, finds the same."""
+    for _ in range(500):
+        layer.forward(x)
     return layer
 
 
