@@ -8,14 +8,6 @@ of an image.
     fake, _ = G.forward(join(z, code))                (N, 100) -> (N, 110)
     scores, cache = D.forward(join(fake, code))       (N, H, W, 3) -> (N, H, W, 13)
     dfake, _ = join_backward(D.backward(dscores, cache, params=False), 3)
-
-Planes cost as much as so many colours.  Where there are many classes, D reads the image alone and
-gives one score for each of them, of which the code chooses the sample's own (as in the experiments
-of Mescheder et al. 2018, and the projection of Miyato and Koyama 2018 with one vector a class):
-
-    scores, cache = D.forward(fake)                   (N, H, W, 3) -> (N, 10)
-    score = choose(scores, code)                      (N, 1)
-    dfake = D.backward(choose_backward(dscore, code), cache, params=False)
 """
 
 import numpy as np
@@ -66,20 +58,3 @@ def join_backward(dy, features):
     sum, because every pixel reads the same code.
     """
     return kernels.default[type(dy)].join_backward(dy, features)
-
-
-def choose(scores, code):
-    """The score (N, 1) that the code (N, K) chooses of scores (N, K), one for each class.
-
-    Raises ValueError unless both have one shape, TypeError for two dtypes.
-    """
-    if scores.ndim != 2 or code.shape != scores.shape:
-        raise ValueError(f"codes {code.shape} do not fit scores {scores.shape}: one a class")
-    if code.dtype != scores.dtype:
-        raise TypeError(f"codes of {code.dtype} do not fit scores of {scores.dtype}")
-    return kernels.default[type(scores)].choose(scores, code)
-
-
-def choose_backward(dscore, code):
-    """The gradient (N, K) at the scores of `choose`: that of the score, (N, 1), in its column."""
-    return kernels.default[type(dscore)].choose_backward(dscore, code)

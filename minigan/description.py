@@ -142,7 +142,14 @@ def _own(value, place):
         (_layer if of_ours else _own)(item, f"{place}.{name}")
 
 
-ARGUMENTS["layer"] = _layer
+def _single(value, place):
+    """A layer that holds no others, as a layer around it takes it."""
+    _layer(value, place)
+    if value["class"] == "Sequential":
+        raise ValueError(f"{place} is a network, expected a layer")
+
+
+ARGUMENTS["layer"] = _single
 SEQUENTIAL = record(
     {
         "class": constant("Sequential"),

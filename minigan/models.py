@@ -1,7 +1,7 @@
 """A generator and a discriminator for pictures of any size: the DCGAN's way, for your own.
 
-    G = generator((96, 64), channels=3, latent=64, classes=2)
-    D = discriminator((96, 64), channels=3, classes=2)
+    G = generator((96, 64), channels=3, latent=64, classes=2)    # z and codes: (N, 64 + 2)
+    D = discriminator((96, 64), channels=3, classes=2)    # images and planes: (N, 96, 64, 3 + 2)
 
 Both are chains of halvings and doublings (Radford et al. 2016, arXiv:1511.06434).  D halves height
 and width while the shorter one is at least 8, so that 4 to 7 pixels of it are left:
@@ -103,25 +103,25 @@ def discriminator(
     seed=0,
     dtype="float32",
 ):
-    """Images (N, *size, channels) -> scores (N, 1), or (N, classes), a Sequential.
+    """Images and planes (N, *size, channels + classes) -> scores (N, 1), a Sequential.
 
-    size, width: as in `generator`.  classes: where above 0, there is one score for each, of which
-    the label chooses: see `minigan.condition`.  norm: "spectral" normalisation of every weight,
-    "batch" normalisation of every stage but the first, or "none", as gradient penalties want it.
+    size, classes, width: as in `generator`; the codes are planes behind the colours.  norm:
+    "spectral" normalisation of every weight, "batch" normalisation of every stage but the first,
+    or "none", as gradient penalties want it.
     Raises ValueError for other sizes and words.
     """
     _check("norm", norm, NORM)
     *larger, smallest = sizes(size)
     counts = _channels(width, larger)
     wrap = SpectralNorm if norm == "spectral" else lambda layer: layer
-    layers, read = [], channels
+    layers, read = [], channels + classes
     for stage, count in enumerate(counts):
         normalized = norm == "batch" and stage > 0
         layers.append(wrap(Conv2d(read, count, 4, stride=2, use_bias=not normalized)))
         layers += [BatchNorm(count, momentum=0.9)] * normalized
         layers.append(LeakyReLU(0.2))
         read = count
-    layers += [Flatten(), wrap(Dense(math.prod(smallest) * read, max(1, classes)))]
+    layers += [Flatten(), wrap(Dense(math.prod(smallest) * read, 1))]
     return Sequential(layers, name=name, seed=seed, dtype=dtype)
 
 

@@ -32,7 +32,6 @@ def gradient_penalty(
     weight=10.0,
     one_sided=False,
     condition=None,
-    chosen=None,
     train=True,
     seed=0,
     where="penalty",
@@ -47,15 +46,13 @@ def gradient_penalty(
     critic: a Sequential; BatchNorm in it brings a warning.  real, fake: (N, ...) of its dtype.
     weight: lambda in the paper.  one_sided: punish norms above 1 only (section 4 there).
     condition: codes (N, K) that the critic reads behind the features (`condition.join`);
-    they are not interpolated, and the slope along them is free.  chosen: codes (N, K) of a critic
-    that gives one score a class, to say whose slopes are meant (`condition.choose`).
-    train: the critic's mode.
+    they are not interpolated, and the slope along them is free.  train: the critic's mode.
     seed, where, step: the address of epsilon (see `minigan.random`); a second penalty of one step
     has another `where`.  Without a step every call draws new epsilons, but no resumed run the same.
 
     Adds its gradients to `critic.grads`; returns the loss (0-d).
     Raises ValueError if real and fake have different shapes, for an empty batch, and unless the
-    critic gives one score a sample, or those that `chosen` chooses from.
+    critic gives one score a sample.
     """
     if real.shape != fake.shape:
         raise ValueError(f"real {real.shape} and fake {fake.shape} have different shapes")
@@ -67,23 +64,23 @@ def gradient_penalty(
     k = critic.kernels[type(real)]
     x = k.interpolate(real, fake, epsilon)
     penalty = partial(k.distance_from_one, weight=weight, one_sided=one_sided)
-    return _penalize(critic, x, penalty, condition, chosen, train)
+    return _penalize(critic, x, penalty, condition, train)
 
 
-def r1(critic, real, *, weight=10.0, condition=None, chosen=None, train=True):
+def r1(critic, real, *, weight=10.0, condition=None, train=True):
     """weight / 2 * mean of |g|^2 at the real samples: R1.
 
     Mescheder et al. 2018 (arXiv:1801.04406), eq. 9, with their gamma as `weight`.  The
     arguments, the sum added to `critic.grads` and the result are those of `gradient_penalty`.
     """
     penalty = partial(critic.kernels[type(real)].half_square, weight=weight)
-    return _penalize(critic, real, penalty, condition, chosen, train)
+    return _penalize(critic, real, penalty, condition, train)
 
 
-def r2(critic, fake, *, weight=10.0, condition=None, chosen=None, train=True):
+def r2(critic, fake, *, weight=10.0, condition=None, train=True):
     """R1 at the generated samples instead (Mescheder et al. 2018, eq. 10)."""
     penalty = partial(critic.kernels[type(fake)].half_square, weight=weight)
-    return _penalize(critic, fake, penalty, condition, chosen, train)
+    return _penalize(critic, fake, penalty, condition, train)
 
 
 def clip_weights(critic, limit):
@@ -97,7 +94,7 @@ def clip_weights(critic, limit):
     critic.kernels[type(critic.params)].clip(critic.params, limit)
 
 
-def _penalize(critic, x, loss_of_slope, condition, chosen, train):
+def _penalize(critic, x, loss_of_slope, condition, train):
     """The four passes at samples x (N, ..., C)."""
     if not x.size:
         raise ValueError(f"a penalty is a mean over the samples: {x.shape} has none")
@@ -109,15 +106,13 @@ def _penalize(critic, x, loss_of_slope, condition, chosen, train):
         )
     xp = get_array_module(x)
     scores, cache = critic.forward(x if condition is None else join(x, condition), train)
-    dscores = xp.ones_like(scores) if chosen is None else chosen
-    if dscores.shape != scores.shape or (chosen is None and scores.size != len(x)):
+    if scores.size != len(x):
         raise ValueError(
             f"{critic.name} gives scores {scores.shape} for {len(x)} samples: a penalty is on the "
-            "slope of one score a sample, so let it end in one number, or in one a class and say "
-            "which with chosen=code"
+            "slope of one score a sample, so let it end in one number"
         )
     trace = []
-    g = critic.backward(dscores, cache, params=False, trace=trace)
+    g = critic.backward(xp.ones_like(scores), cache, params=False, trace=trace)
     loss, g_bar = loss_of_slope(g[..., : x.shape[-1]])
     if condition is not None:
         g_bar = join(g_bar, xp.zeros_like(condition))

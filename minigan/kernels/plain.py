@@ -240,8 +240,8 @@ def fixed_normalize_double_backward(dx_bar, dy, scale, gamma, shared):  # -> dy_
     return g_bar * gamma, (dy * g_bar).sum(axis=shared)
 
 
-# Spectral normalisation (Miyato et al. 2018): w_ = w / sigma(w), with w (..., O) read as a matrix of
-# O columns and sigma(w) = v w u its largest singular value, u (O,) and v its unit vectors there.
+# Spectral normalisation (Miyato et al. 2018): w_ = w / sigma, where w (..., O) is read as a matrix
+# of O columns, and sigma = v w u is its largest singular value, at the unit vectors u and v.
 
 
 def power_iteration(w, u):  # their algorithm 1, one iteration from any u -> u, v, sigma
@@ -318,14 +318,6 @@ def join(x, code):  # x (N, ..., C) -> (N, ..., C + K)
 
 def join_backward(dy, features):  # -> dx (N, ..., features), dcode (N, K)
     return dy[..., :features], dy[..., features:].sum(axis=tuple(range(1, dy.ndim - 1)))
-
-
-def choose(scores, code):  # scores (N, K), one a class -> (N, 1), that of the sample's own
-    return (scores * code).sum(axis=-1, keepdims=True)
-
-
-def choose_backward(dscore, code):  # dscore (N, 1) -> dscores (N, K)
-    return dscore * code
 
 
 # Gradient penalties: functions of a critic's slopes g = dD/dx (N, ...), one norm a sample.
