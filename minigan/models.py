@@ -20,6 +20,7 @@ out, without a picture that is drawn too large and cropped at the end.
 """
 
 import math
+from numbers import Integral
 
 from .kernels import geometry
 from .layers import (
@@ -48,7 +49,8 @@ def sizes(size):
 
     Raises ValueError unless both sides have 16 to 256 pixels.
     """
-    if len(size) != 2 or not all(SMALLEST <= side <= LARGEST for side in size):
+    whole = isinstance(size, (tuple, list)) and all(isinstance(side, Integral) for side in size)
+    if not whole or len(size) != 2 or not all(SMALLEST <= side <= LARGEST for side in size):
         raise ValueError(
             f"size {size!r} is not (H, W) with sides of {SMALLEST} to {LARGEST} pixels"
         )
