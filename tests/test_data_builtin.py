@@ -160,7 +160,8 @@ def test_mnist_comes_in_every_form_too(tmp_path):
 
 
 def test_an_unknown_form_is_refused():
-    for options in (dict(size=0), dict(channels=4), dict(fit="stretch"), dict(auto="letters")):
+    sizes = [dict(size=size) for size in (0, (3, 0), (1, 2, 3), 2.5)]
+    for options in (*sizes, dict(channels=2), dict(fit="stretch"), dict(auto="letters")):
         with pytest.raises(ValueError, match=next(iter(options))):
             data.load("digits", **options)
 

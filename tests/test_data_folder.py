@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from minigan import data
-from minigan.data import cache, decode, fitting, folder
+from minigan.data import cache, decode, decoded, fitting, folder
 from minigan.errors import UserError
 
 RNG = np.random.default_rng(4)
@@ -75,7 +75,13 @@ def test_pictures_are_taken_from_all_sub_folders_in_the_order_of_their_names(pho
     for name, image in zip(loaded.files, loaded.images):
         assert np.array_equal(image, pixels[name]), name
     assert loaded.images.dtype == np.uint8 and loaded.labels is None and loaded.classes is None
-    assert lines == [f"decoding 5 pictures in {photos}"]
+    assert lines == [
+        f"{photos}: no classes, for 2 of 5 pictures lie beside the sub-folders a (2), c (1): "
+        "move them into one",
+        f"decoding 5 pictures in {photos}",
+        f"{photos}: skipped 5 of 10 files: .git/ (hidden), .hidden.png (hidden), "
+        "a/._2.png (hidden), folder.png/ (empty), notes.txt (not a picture)",
+    ]
     assert loaded.name == "folder" and str(photos) in loaded.source
 
 
@@ -88,7 +94,7 @@ def test_sub_folders_are_classes_if_every_picture_lies_in_one(photos):
     some, _ = load(photos, classes=("cat", "ant"))
     assert some.files == ("ant/1.png", "ant/deep/2.png", "cat/1.png")
     assert some.classes == ("cat", "ant") and some.labels.tolist() == [1, 1, 0]
-    with pytest.raises(UserError, match="no sub-folder dog with pictures, .* ant, bee, cat"):
+    with pytest.raises(UserError, match="photos: no class dog: there are ant, bee, cat"):
         load(photos, classes=("dog",))
 
 
@@ -98,7 +104,7 @@ def test_limit_decodes_the_first_and_no_more(photos, monkeypatch):
     decoded = []
     read = decode.read
     monkeypatch.setattr(
-        decode, "read", lambda path, **form: decoded.append(path.parent.name) or read(path, **form)
+        decode, "read", lambda file, **form: decoded.append(file.name[0]) or read(file, **form)
     )
     loaded, _ = load(photos, limit=2)
     assert sorted(decoded) == ["a", "b"] and loaded.files == ("a/1.png", "b/1.png")
@@ -123,7 +129,7 @@ def test_links_are_followed_but_not_in_a_circle(photos, tmp_path):
     (photos / "broken.png").symlink_to(tmp_path / "absent")
     loaded, lines = load(photos)
     assert loaded.files == ("link/a.png",)
-    assert "skipped 1 of 2 pictures: broken.png (No such file or directory)" in lines[-1]
+    assert "skipped 1 of 2 files: broken.png (No such file or directory)" in lines[-1]
 
 
 # How pictures become squares of the size wanted.
@@ -162,11 +168,11 @@ def test_grey_and_colour_become_each_other(photos):
 @pytest.mark.parametrize("size, wanted", [(64, 1), (64, 3), (28, 1), (20, 3)])
 def test_arrays_are_fitted_as_files_are(old, channels, size, wanted):
     images = RNG.integers(0, 256, (25, old, old, channels), np.uint8)
-    fitted = fitting.fit_images(images, size=size, channels=wanted)
+    fitted = fitting.fit_images(images, size=(size, size), channels=wanted)
     assert fitted.shape == (25, size, size, wanted) and fitted.dtype == np.uint8
     for image, result in zip(images, fitted):
         picture = Image.fromarray(image[..., 0] if channels == 1 else image)
-        other = fitting.fit_picture(picture, size=size, channels=wanted)
+        other = fitting.fit_picture(picture, size=(size, size), channels=wanted)
         assert abs(other.astype(int) - result).max() <= 3
 
 
@@ -325,7 +331,7 @@ def test_a_broken_file_is_skipped_and_named(photos, name):
         loaded, lines = load(photos)
         assert loaded.files == ("a.png", "z.png")
         assert (loaded.images == good).all()
-        assert lines[-1].startswith(f"{photos}: skipped 1 of 3 pictures: {name} (")
+        assert lines[-1].startswith(f"{photos}: skipped 1 of 3 files: {name} (")
         assert reason in lines[-1] and "\n" not in lines[-1]
 
 
@@ -371,7 +377,7 @@ def decodings(monkeypatch):
     """The names of the files decoded so far."""
     names, read = [], decode.read
     monkeypatch.setattr(
-        decode, "read", lambda path, **form: names.append(path.name) or read(path, **form)
+        decode, "read", lambda file, **form: names.append(file.name) or read(file, **form)
     )
     return names
 
@@ -455,13 +461,13 @@ def test_two_builds_at_once_do_not_mind_each_other(pair, photos, cached, monkeyp
     """The second has found other pictures, and its file replaces that of the first."""
     begin, read = [], decode.read
 
-    def meanwhile(path, **form):
+    def meanwhile(file, **form):
         if not begin:
             begin.append(True)
             save(photos / "c.png", noise())
             begin.append(load(photos)[0])
             (photos / "c.png").unlink()
-        return read(path, **form)
+        return read(file, **form)
 
     monkeypatch.setattr(decode, "read", meanwhile)
     first, _ = load(pair)
@@ -482,7 +488,7 @@ def test_what_a_killed_build_has_left_goes_after_an_hour(pair, cached):
 def test_large_sets_are_mapped_and_small_ones_read(pair, monkeypatch):
     small, _ = load(pair)
     assert not isinstance(small.images, np.memmap)
-    monkeypatch.setattr(folder, "LARGE", 383)
+    monkeypatch.setattr(decoded, "LARGE", 383)
     large, _ = load(pair)
     assert isinstance(large.images, np.memmap) and np.array_equal(large.images, small.images)
     with pytest.raises(ValueError):
@@ -540,9 +546,11 @@ def test_load_takes_a_folder_of_pictures(pair):
 
 
 def test_a_folder_with_nothing_to_train_on(photos):
-    with pytest.raises(UserError, match="no CIFAR-10 and no pictures"):
+    with pytest.raises(UserError, match="no pictures in it, no IDX .* no CIFAR-10: give .* .png"):
         data.load(photos)
-    with pytest.raises(UserError, match="no pictures in this folder: give one with .png"):
+    (photos / "a.heic").write_text("")
+    (photos / "empty").mkdir()
+    with pytest.raises(UserError, match=r"no pictures in it .it has a.heic .*, empty/ .empty"):
         load(photos)
     with pytest.raises(UserError, match="absent: cannot be read"):
         load(photos / "absent")

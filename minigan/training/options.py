@@ -82,6 +82,7 @@ def parser(description, *, name, batch_size, epochs=None, steps=None, average=0.
     add("--epochs", type=integer(1), default=epochs, help="passes over the data")
     add("--steps", type=integer(1), default=steps, help="in all, whatever --epochs says")
     add("--batch-size", type=integer(1), default=batch_size, help="images a step")
+    add("--mirror", action="store_true", help="turn half of the images left to right, at random")
     add("--seed", type=integer(0, 2**64 - 1), default=0, help="of everything random")
     add("--limit", type=integer(1), help="use the first so many images only (default: all)")
     add(

@@ -24,7 +24,7 @@ from ..average import MovingAverage
 from ..errors import RunFailed, UserError, printable
 from ..version import __version__
 from . import failures, health, shortage
-from .batches import Batches
+from .batches import Batches, check_classes
 from .checkpoint import TRAINED, Checkpoint, save, state
 from .interrupts import NO_READER, Interrupts
 from .lock import locked
@@ -70,6 +70,7 @@ class Run:
         self.folder, self.batch_size = options.out, options.batch_size
         self.device = resolve_device(options.device)
         self.xp = array_module(self.device)
+        check_classes(dataset, latent.classes)
         self.batches = Batches(
             dataset,
             self.batch_size,
@@ -78,6 +79,7 @@ class Run:
             value_range=value_range,
             dtype=options.dtype,
             xp=self.xp,
+            mirror=options.mirror,
         )
         self.steps_per_epoch = self.batches.per_epoch
         self.total_steps = options.steps or options.epochs * self.steps_per_epoch
