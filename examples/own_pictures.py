@@ -134,7 +134,7 @@ def main(argv=None):
     )
     options = training.parse(parser, argv)
     dataset = data.load(
-        options.data, auto="digits", size=sides(options.size)[0], channels=options.channels,
+        options.data, auto="digits", size=sides(options.size), channels=options.channels,
         limit=options.limit,
     )  # fmt: skip
     latent = training.Latent(LATENT, "normal", classes=dataset.classes or ())
