@@ -240,19 +240,20 @@ def fixed_normalize_double_backward(dx_bar, dy, scale, gamma, shared):  # -> dy_
     return g_bar * gamma, (dy * g_bar).sum(axis=shared)
 
 
-# Spectral normalisation (Miyato et al. 2018): w_ = w / sigma, where w (..., O) is read as a matrix
-# of O columns, and sigma = v w u is its largest singular value, at the unit vectors u and v.
+# Spectral normalisation: w_hat = w / sigma, where w (..., O) is read as a matrix of O columns, and
+# sigma = v w u is its largest singular value, at the unit vectors u and v (Miyato et al. 2018).
 
 
-def power_iteration(w, u):  # their algorithm 1, one iteration from any u -> u, v, sigma
+def power_iteration(w, u):  # their algorithm 1, one round from any u -> u, v, sigma
     v = unit(rows(w) @ u)
-    u = unit(v @ rows(w))
-    return u, v, v @ rows(w) @ u
+    vw = v @ rows(w)
+    return unit(vw), v, vw @ unit(vw)
 
 
-def spectral_normalize_backward(dw_, w_, u, v, sigma):  # -> dw: their eq. 12; u and v are constants
-    dsigma = (dw_ * w_).sum()  # but for -1 / sigma
-    return (dw_ - dsigma * (v[:, None] * u).reshape(w_.shape)) / sigma
+def spectral_normalize_backward(dw_hat, w_hat, u, v, sigma):  # their eq. 12 -> dw
+    """u and v are constants: where sigma is largest, it does not change with them."""
+    along = (dw_hat * w_hat).sum()  # the part that only makes w longer
+    return (dw_hat - along * (v[:, None] * u).reshape(w_hat.shape)) / sigma
 
 
 def unit(x):
