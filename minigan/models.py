@@ -22,6 +22,7 @@ out, without a picture that is drawn too large and cropped at the end.
 import math
 from numbers import Integral
 
+from .condition import ByClass
 from .kernels import geometry
 from .layers import (
     BatchNorm,
@@ -105,26 +106,29 @@ def discriminator(
     seed=0,
     dtype="float32",
 ):
-    """Images and planes (N, *size, channels + classes) -> scores (N, 1), a Sequential.
+    """Images (N, *size, channels) -> scores (N, 1), a Sequential; with classes a `ByClass`, which
+    reads the planes of the code behind the colours too, (N, *size, channels + classes).
 
-    size, classes, width: as in `generator`; the codes are planes behind the colours.  norm:
-    "spectral" normalisation of every weight, "batch" normalisation of every stage but the first,
-    or "none", as gradient penalties want it.
+    size, classes, width: as in `generator`.  norm: "spectral" normalisation of every weight,
+    "batch" normalisation of every stage but the first, or "none", as gradient penalties want it.
     Raises ValueError for other sizes and words.
     """
     _check("norm", norm, NORM)
     *larger, smallest = sizes(size)
     counts = _channels(width, larger)
     wrap = SpectralNorm if norm == "spectral" else lambda layer: layer
-    layers, read = [], channels + classes
+    layers, read = [], channels
     for stage, count in enumerate(counts):
         normalized = norm == "batch" and stage > 0
         layers.append(wrap(Conv2d(read, count, 4, stride=2, use_bias=not normalized)))
         layers += [BatchNorm(count, momentum=0.9)] * normalized
         layers.append(LeakyReLU(0.2))
         read = count
-    layers += [Flatten(), wrap(Dense(math.prod(smallest) * read, 1))]
-    return Sequential(layers, name=name, seed=seed, dtype=dtype)
+    layers += [Flatten(), wrap(Dense(math.prod(smallest) * read, max(1, classes)))]
+    settings = dict(name=name, seed=seed, dtype=dtype)
+    return (
+        ByClass(layers, classes=classes, **settings) if classes else Sequential(layers, **settings)
+    )
 
 
 def _channels(width, larger):

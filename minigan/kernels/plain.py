@@ -321,6 +321,14 @@ def join_backward(dy, features):  # -> dx (N, ..., features), dcode (N, K)
     return dy[..., :features], dy[..., features:].sum(axis=tuple(range(1, dy.ndim - 1)))
 
 
+def choose(scores, code):  # scores (N, K), one a class -> (N, 1), that of the sample's own
+    return (scores * code).sum(axis=-1, keepdims=True)
+
+
+def choose_backward(dy, code):  # dy (N, 1) -> dscores (N, K)
+    return dy * code
+
+
 # Gradient penalties: functions of a critic's slopes g = dD/dx (N, ...), one norm a sample.
 
 

@@ -6,6 +6,8 @@ What stands last works on arrays too small, or is too rare, to gain by more than
 from ..plain import (
     bce,
     bce_with_logits,
+    choose,
+    choose_backward,
     clip,
     distance_from_one,
     fixed_normalize_backward,

@@ -6,6 +6,8 @@ What stands first is rare, or short, enough for the plain formula, a launch an o
 from ..plain import (
     average,
     bce,
+    choose,
+    choose_backward,
     clip,
     distance_from_one,
     fixed_normalize_backward,
