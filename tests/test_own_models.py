@@ -109,7 +109,7 @@ def test_the_width_doubles_up_to_eight_times():
     D = models.discriminator((256, 256), channels=1, classes=2, width=4, norm="none")
     convs = [layer for layer in D.layers if isinstance(layer, mg.Conv2d)]
     assert [(c.inputs, c.outputs) for c in convs] == [
-        (3, 4), (4, 8), (8, 16), (16, 32), (32, 32), (32, 32),
+        (1, 4), (4, 8), (8, 16), (16, 32), (32, 32), (32, 32),
     ]  # fmt: skip
 
 

@@ -88,7 +88,7 @@ def test_without_data_it_draws_what_is_built_in(tmp_path):
 def test_a_summary(photos, capsys, tmp_path):
     assert train("--data", photos, "--summary", "--size", "96x64", "--width", 1) == 0
     printed = capsys.readouterr().out
-    assert "96 x 64 x 3" in printed and "Conv2d(5, 32, 4, stride=2)" in printed
+    assert "96 x 64 x 3" in printed and "Dense(6144, 2)" in printed
     assert not (tmp_path / "runs").exists()
 
 
