@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import losses, penalty
-from ..condition import one_hot
+from ..condition import ByClass, join, one_hot
 from ..errors import UserError
 from ..kernels import PLAIN, choose
 from ..layers import (
@@ -132,6 +132,9 @@ def _layers(seed):
     ):
         yield from _modes(_settled(_moved(layer, rng), x), x, seed)
     yield from _modes(_every_layer(), vectors, seed)
+    # The planes far apart: a difference quotient is not to change the choice.
+    codes = 9 * one_hot(np.array([0, 2, 1]), 3, dtype="float64")
+    yield from _modes(_by_class(), join(images, codes), seed)
     if choose() is PLAIN:
         return  # one way to convolve
     # Large enough for minimal filtering, in training alone: a convolution has no modes.
@@ -175,6 +178,12 @@ def _every_layer():
             LeakyReLU(0.1), Dropout(0.2), Dense(8, 2),  # the first two in one pass
         ]
     )  # fmt: skip
+
+
+def _by_class():
+    """A judge of images (4, 5, 2) and planes of three classes."""
+    layers = [Conv2d(2, 3, 4, stride=2), Tanh(), Flatten(), Dense(18, 3)]
+    return ByClass(layers, classes=3, dtype="float64")
 
 
 def _losses(seed):
