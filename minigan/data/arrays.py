@@ -10,7 +10,6 @@ before any memory is taken.
 import math
 import os
 import zipfile
-from pathlib import Path
 
 import numpy as np
 
@@ -29,7 +28,7 @@ LARGE = 2**28  # bytes from which an .npy file is mapped into memory, not read
 
 def from_arrays(
     images, labels=None, classes=None, *, value_range=None, size=None, channels=None, fit="crop",
-    name="arrays", source="from Python",
+    source="from Python",
 ):  # fmt: skip
     """A `Dataset` of arrays.
 
@@ -38,41 +37,45 @@ def from_arrays(
     labels: integers (N,) from 0, or None; or texts (N,), which then are the classes.
     classes: names of the labels, by default the numbers.
     size, channels, fit: the form of the pictures, as of `data.load`; by default they keep theirs.
-    name, source: what the `Dataset` is called.
+    source: one line for people saying where they are from.
 
-    Raises ValueError for other shapes, sizes, labels and numbers out of their range, TypeError
-    for other kinds of them.
+    Raises ValueError for other shapes, sizes and labels and for numbers out of their range,
+    TypeError for numbers without a range.
     """
-    images = np.asarray(images)
-    if images.ndim == 3:
-        images = images[..., None]
-    if images.ndim != 4 or 0 in images.shape or images.shape[3] not in CHANNELS:
-        first = images.ndim == 4 and images.shape[1] in CHANNELS
-        hint = "give images.transpose(0, 2, 3, 1)" if first else "reshape them"
-        raise ValueError(
-            f"images are {images.shape}, expected (N, H, W) or (N, H, W, C) with C = 1, 3 or 4: "
-            f"{hint}"
-        )
+    images = _images(np.asarray(images))
     if labels is not None:
         labels = np.asarray(labels)
+        if labels.ndim != 1:
+            raise ValueError(f"labels are {labels.shape}, expected one a picture, ({len(images)},)")
         if labels.dtype.kind == "U" and classes is None:
             classes, labels = np.unique(labels, return_inverse=True)
-        if labels.ndim != 1:
-            raise ValueError(f"labels are {labels.shape}, expected ({len(images)},): one a picture")
         if labels.dtype.kind in "iu":
             labels = labels.astype(np.int64)
     elif classes is not None:
         raise ValueError("classes without labels: give both")
-    dataset = Dataset(
-        np.ascontiguousarray(images), labels, name, source,
-        classes=None if classes is None else tuple(map(str, classes)), value_range=value_range,
-    )  # fmt: skip
-    own = images.shape[1:]
+    names = None if classes is None else tuple(map(str, classes))
+    dataset = Dataset(images, labels, "arrays", source, classes=names, value_range=value_range)
     return dataset.fitted(
-        size=own[:2] if size is None else size,
-        channels=own[2] if channels is None else channels,
+        size=images.shape[1:3] if size is None else size,
+        channels=images.shape[3] if channels is None else channels,
         fit=fit,
     )
+
+
+def _images(images):
+    """Images (N, H, W, C), row after row; ValueError if they cannot be understood so."""
+    if images.dtype.kind not in "buif":
+        raise TypeError(f"images of {images.dtype}, expected numbers")
+    if images.ndim == 3:
+        images = images[..., None]
+    shape = images.shape
+    if len(shape) != 4 or 0 in shape or shape[3] not in CHANNELS:
+        channels_first = len(shape) == 4 and shape[1] in CHANNELS and shape[3] not in CHANNELS
+        raise ValueError(
+            f"images are {shape}, expected (N, H, W) or (N, H, W, C) with 1, 3 or 4 channels: "
+            f"give images.{'transpose(0, 2, 3, 1)' if channels_first else 'reshape(...)'}"
+        )
+    return np.ascontiguousarray(images)
 
 
 def read(path):
@@ -81,22 +84,23 @@ def read(path):
     An .npz has one array, or arrays called `images` and, if there are any, `labels`, `classes` and
     `value_range`, as of `from_arrays`.  Raises UserError.
     """
-    path = Path(path)
     try:
         with open_regular(path) as file:
             parts = _parts(file)
-        return from_arrays(**parts, name=path.stem, source=f"arrays in {path}")
+        return from_arrays(**parts, source=f"arrays in {path}")
     except MemoryError:
         raise
     except Exception as error:  # zipfile and NumPy have a dozen ways to refuse damage
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise UserError(f"{path}: {reason[:300]}") from error
+        raise UserError(f"{path}: {reason.splitlines()[0][:400]}") from error
 
 
 def _parts(file):
     """name -> array of an open .npy or .npz file, those of `PARTS` that there are."""
     if file.read(len(MAGIC)) == MAGIC:
         return {"images": _array(file, file.seek(0, os.SEEK_END))}
+    if not zipfile.is_zipfile(file):
+        raise ValueError("damaged, or no file of np.save or np.savez: write it again")
     with zipfile.ZipFile(file) as archive:
         members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
         if len(members) == 1:
@@ -108,9 +112,11 @@ def _parts(file):
             )
         parts = {}
         for name in PARTS:
-            if member := members.get(name):
-                with archive.open(member) as content:
-                    parts[name] = _array(content, member.file_size)
+            if name in members:
+                with archive.open(members[name]) as content:
+                    parts[name] = _array(content, members[name].file_size)
+    if "value_range" in parts:
+        parts["value_range"] = tuple(parts["value_range"].tolist())
     return parts
 
 

@@ -132,8 +132,8 @@ def as_bytes(images, value_range=None):
             return images.astype(np.uint8) * 255
         raise TypeError(
             f"images of {kind} need a value_range, the numbers that are black and white: (0, 1) "
-            "or (-1, 1) of most floats, (0, 65535) of uint16; these are from "
-            f"{images.min()} to {images.max()}"
+            "or (-1, 1) of most floats, (0, 65535) of uint16 (np.savez takes it beside images); "
+            f"these are from {images.min()} to {images.max()}"
         )
     (low, high), least, most = value_range, images.min(), images.max()
     if not low < high or not (least >= low and most <= high):  # false for a NaN

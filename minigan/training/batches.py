@@ -52,9 +52,7 @@ class Batches:
         on_host = self._order_on_host[batch * self.size :][: self.size]
         pixels = self.feed.take(chosen, on_host)
         if self.mirror:
-            turned = random.uniform(self.size, seed=self.seed, where="flip", step=step) < 0.5
-            turned = self.xp.asarray(turned)[:, None, None, None]
-            pixels = self.xp.where(turned, pixels[:, :, ::-1], pixels)
+            self._mirror(pixels, step)
         real = self._scaled(pixels)
         if self.labels is None:
             return real
@@ -75,6 +73,14 @@ class Batches:
             "shape": list(self.dataset.images.shape[1:]),
             "crc32": crc32,
         }
+
+    def _mirror(self, pixels, step):
+        """Turn half of a batch left to right, in place; which, the place in the batch decides."""
+        chance = random.uniform(len(pixels), seed=self.seed, where="flip", step=step)
+        turned = self.xp.asarray(np.flatnonzero(chance < 0.5))
+        # By index, because a view with a negative stride is copied a colour at a time.
+        columns = self.xp.asarray(np.arange(pixels.shape[2] - 1, -1, -1))
+        pixels[turned] = pixels[turned].take(columns, axis=2)
 
     def _scaled(self, pixels):
         """Pixels, uint8, in the generator's range."""

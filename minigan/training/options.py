@@ -70,8 +70,8 @@ def parser(description, *, name, batch_size, epochs=None, steps=None, average=0.
         type=path,
         default="auto",
         metavar="auto|mnist|cifar10|digits|PATH",
-        help="training images; auto is the example's own if they can be had, "
-        "else the built-in digits",
+        help="training images, a PATH is a folder or archive of pictures or a file of arrays; "
+        "auto is the example's own if they can be had, else the built-in digits",
     )
     add(
         "--out",
