@@ -549,6 +549,11 @@ class SpectralNorm(Layer):
         self._add_grads_of(layer, cache)
         return result
 
+    def normalized(self):
+        """The layer within, with the weight that it has in evaluation: as good without this one."""
+        *_, sigma = self.kernels[type(self.params)].power_iteration(self.weight, self.u)
+        return self._layer_with(self.weight / sigma)
+
     def _layer_with(self, weight):
         """The layer with this weight, our other parameters, and gradients of its own, zero."""
         layer, params = self.layer.unbuilt(), self.params.copy()

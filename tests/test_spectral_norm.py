@@ -63,7 +63,8 @@ def test_a_training_forward_is_one_iteration_and_evaluation_none():
     expected = w.T @ v / np.linalg.norm(w.T @ v)
     np.testing.assert_allclose(layer.u, expected, rtol=1e-12)
     layer.u = u
-    np.testing.assert_array_equal(layer.forward(X, train=False)[0], y)  # of the same u the same
+    for same in (layer, layer.normalized()):  # of the same u
+        np.testing.assert_array_equal(same.forward(X, train=False)[0], y)
 
 
 @pytest.mark.parametrize("layer", LAYERS, ids=repr)
