@@ -18,9 +18,13 @@ from minigan.losses import bce_with_logits, hinge, non_saturating, wasserstein
 
 LATENT = 64
 
-# What each loss is trained with where nothing else is asked for.
-NORM = {"bce": "spectral", "hinge": "spectral", "wgan-gp": "none", "r1": "none"}
-D_STEPS = {"bce": 1, "hinge": 1, "wgan-gp": 3, "r1": 1}
+# The losses, and what goes with each where nothing else is asked for.
+LOSSES = {
+    "bce": dict(norm="spectral", d_steps=1),
+    "hinge": dict(norm="spectral", d_steps=1),
+    "wgan-gp": dict(norm="none", d_steps=3, penalty=10.0),
+    "r1": dict(norm="none", d_steps=1, penalty=1.0),
+}
 
 
 def networks(options, classes):
@@ -31,8 +35,7 @@ def networks(options, classes):
         dtype=options.dtype,
     )  # fmt: skip
     G = models.generator(sides(options.size), latent=LATENT, upsample=options.upsample, **same)
-    norm = options.norm or NORM[options.loss]
-    return G, models.discriminator(sides(options.size), norm=norm, **same)
+    return G, models.discriminator(sides(options.size), norm=options.norm, **same)
 
 
 def d_step(G, D, opt_d, real, code, z, options, epsilon):
@@ -113,19 +116,19 @@ def size(text):
 
 
 def main(argv=None):
-    parser = training.parser(__doc__, name="own_pictures", steps=5000, batch_size=32, average=0.995)
+    parser = training.parser(__doc__, name="own_pictures", steps=2500, batch_size=32, average=0.995)
     add = parser.add_argument
     add("--size", type=size, default="64", metavar="SIDE|HEIGHTxWIDTH", help="of the pictures")
     add("--channels", type=int, choices=(1, 3, 4), default=3, help="grey, colour, with alpha")
-    add("--loss", choices=NORM, default="hinge", help="what G and D play for")
+    add("--loss", choices=LOSSES, default="r1", help="what G and D play for")
     add("--norm", choices=models.NORM, help="of D's layers (default: what goes with the loss)")
     add("--upsample", choices=models.UPSAMPLE, default="transposed", help="how G enlarges")
-    add("--lr", type=training.number(0, 1), default=2e-4, help="learning rate")
+    add("--lr", type=training.number(0, 1), default=5e-4, help="learning rate")
     add(
         "--penalty",
         type=training.number(0, 1e6),
-        default=10.0,
-        help="weight of the gradient penalty, or of R1",
+        metavar="WEIGHT",
+        help="of what wgan-gp and r1 are named after (default: 10 and 1)",
     )
     add(
         "--d-steps",
@@ -133,6 +136,9 @@ def main(argv=None):
         help="updates of D for each of G (default: 3 of wgan-gp, else 1)",
     )
     options = training.parse(parser, argv)
+    for name, value in LOSSES[options.loss].items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
     dataset = data.load(
         options.data, auto="digits", size=sides(options.size), channels=options.channels,
         limit=options.limit,
@@ -152,7 +158,7 @@ def main(argv=None):
     )
     for batch in run:
         real, code = batch if latent.classes else (batch, None)
-        for i in range(options.d_steps or D_STEPS[options.loss]):
+        for i in range(options.d_steps):
             z, epsilon = run.draw_latent(f"D step {i}"), run.address(f"epsilon {i}")
             loss, penalty = d_step(G, D, opt_d, real, code, z, options, epsilon)
         g = g_step(G, D, opt_g, code, run.draw_latent("G step"), options)

@@ -112,8 +112,8 @@ def test_mistakes_are_named(words, message, capsys):
 def build(loss, classes):
     module = parity.example("own_pictures")
     options = parity.example_options(
-        dtype="float64", width=0.06, size="16x21", channels=3, norm=None, upsample="transposed",
-        loss=loss, penalty=3.0,
+        dtype="float64", width=0.06, size="16x21", channels=3, upsample="transposed", loss=loss,
+        **module.LOSSES[loss],
     )  # fmt: skip
     G, D = module.networks(options, classes)
     return module, options, smooth(G), smooth(D)
