@@ -1,7 +1,7 @@
 """Your own pictures: any folder, any size, one kind or many.
 
     python examples/own_pictures.py --data my/photos --size 64
-    python examples/own_pictures.py --data my/photos --size 96x64 --channels 1 --loss r1
+    python examples/own_pictures.py --data my/photos --size 96x64 --channels 1 --loss hinge
     python -m minigan sample runs/own_pictures/checkpoint.npz --label horse --out horses.png
 
 Sub-folders (my/photos/cat, my/photos/horse) are classes: then G draws the one you ask for, by the
@@ -98,9 +98,10 @@ def g_loss(scores, loss):
 
 def sides(text):
     """ "64" or "96x64", height first -> (height, width); ValueError for anything else."""
-    sides = tuple(map(int, text.lower().split("x")))
-    models.sizes(sides * 2 if len(sides) == 1 else sides)
-    return sides * 2 if len(sides) == 1 else sides
+    numbers = tuple(map(int, text.lower().split("x")))
+    found = numbers * 2 if len(numbers) == 1 else numbers
+    models.sizes(found)
+    return found
 
 
 def size(text):

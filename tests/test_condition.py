@@ -152,3 +152,29 @@ class TestByClass:
             (4, 2, 3, 4), (4, 2, 3, 4), (4, 24), (4, 3),
         ]  # fmt: skip
         np.testing.assert_array_equal(dy[-1], self.CODE)
+
+    @pytest.mark.parametrize("x, message", [
+        (IMAGES[..., :0], "which is not"),
+        (np.zeros((4, 4, 5, 3)), r"got \(4, 4, 5, 3\), which is not \(N, H, W, C \+ 3\)"),
+        (np.zeros((4, 9)), "images with the planes"),
+    ])  # fmt: skip
+    def test_it_reads_images_with_planes(self, x, message):
+        with pytest.raises(ValueError, match=message):
+            self.network(classes=3).forward(x)
+
+    def test_there_is_a_score_for_each_class(self):
+        for classes in (1, 2):
+            x = np.zeros((4, 4, 5, 2 + classes))
+            with pytest.raises(ValueError, match=rf"scores \(4, 3\) for {classes} classes"):
+                self.network(classes=classes).forward(x)
+        with pytest.raises(ValueError, match="classes has size 0"):
+            self.network(classes=0)
+
+    def test_a_gradient_is_one_number_a_sample(self):
+        D, x = self.network(classes=3), join(self.IMAGES, self.CODE)
+        _, cache = D.forward(x)
+        for dy in (np.ones((1, 1)), np.ones((4, 3)), np.ones((4, 1), "float32")):
+            with pytest.raises(ValueError, match="got a dy of"):
+                D.backward(dy, cache)
+            with pytest.raises(ValueError, match="got a dy of"):
+                D.double_backward(x, dy, cache)

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from test_strangers_files import with_description
 
 import minigan as mg
-from minigan import penalty
+from minigan import archive, penalty
+from minigan.errors import UserError
 from minigan.gradcheck import check_step, numeric_errors
 from minigan.kernels import plain
 
@@ -156,6 +158,20 @@ def test_in_a_file_and_out_of_it(tmp_path):
     for train in (True, False):
         there, here = loaded.forward(x, train)[0], network.forward(x, train)[0]
         np.testing.assert_array_equal(there, here)
+
+
+def test_a_file_with_a_network_within_is_refused(tmp_path):
+    """A network would be allocated before anybody has compared its size with what is stored."""
+    path = tmp_path / "net.npz"
+    mg.Sequential([mg.SpectralNorm(mg.Dense(3, 4))], name="net").save(path)
+    _, description = archive.read(path)
+    [layer] = description["networks"]["net"]["layers"]
+    huge = {"class": "Dense", "inputs": 2**30, "outputs": 2**30}
+    layer["layer"] = {"class": "Sequential", "layers": [huge], "name": "x", "seed": 0,
+                      "dtype": "float32"}  # fmt: skip
+    path.write_bytes(with_description(path, description))
+    with pytest.raises(UserError, match="layer is a network, expected a layer"):
+        mg.load(path)
 
 
 def test_clones_share_nothing():
