@@ -5,7 +5,6 @@ kernels with a trace of all that passes.  The page holds the pictures and number
 """
 
 import inspect
-import json
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from ..kernels import FAST, PLAIN, plain
 from ..layers import Dropout, ReLU, Sigmoid, Tanh
 from ..network import Layer
 from ..optim import Adam
+from ..training.page import fill
 from . import ink
 from .formulas import entry, passes, used
 from .game import LOSSES, d_pass, g_pass, leaves, penalty
@@ -52,8 +52,7 @@ def anatomy(options):
 def render(content):
     """The page, a str: the template with the content in it."""
     template = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
-    text = json.dumps(content, separators=(",", ":"), allow_nan=False)
-    return template.replace("/*CONTENT*/null", text.replace("<", "\\u003c"))  # no tag in a script
+    return fill(template, content)
 
 
 def dissect(subject, leads=None):
