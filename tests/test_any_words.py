@@ -81,6 +81,7 @@ OPTIONS = {
     "mnist_conv_gan": ["--pretrain"],
     "cgan": ["--attribute", "--attributes", "--critic-steps", "--gp-weight"],
     "wgan_gp": ["--gp-weight", "--r1", "--clip", "--critic-steps"],
+    "own_pictures": ["--size", "--channels", "--loss", "--norm", "--upsample", "--penalty"],
     "toy_2d": ["--world", "--loss", "--penalty", "--strength", "--g-lr", "--d-lr", "--d-steps"],
 }
 COMMON = [

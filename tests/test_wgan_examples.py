@@ -108,7 +108,7 @@ def smooth(network):
         mg.Tanh() if isinstance(layer, mg.LeakyReLU) else layer.unbuilt()
         for layer in network.layers
     ]
-    return mg.Sequential(layers, name=network.name, dtype="float64")
+    return type(network)(**network.config() | dict(layers=layers))
 
 
 @pytest.mark.parametrize("name", ["wgan_gp", "cgan"])
