@@ -30,12 +30,12 @@ class Optimizer:
     def step(self):
         """Update the parameters once; the gradients are left as they are.
 
-        Where processes share a batch, the gradients of all of them count.
+        Where processes share a batch, they become those of the whole batch first.
         """
         self.t += 1
         k = self.network.kernels[type(self.network.params)]
-        grads = processes.here.mean(self.network.grads)
-        self.update(k, self.network.params, grads, **self.state)
+        processes.here.average(self.network.grads)
+        self.update(k, self.network.params, self.network.grads, **self.state)
 
     def update(self, k, p, g, **state):
         """One step with the functions of k: writes p and the state, reads g."""

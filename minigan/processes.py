@@ -23,13 +23,21 @@ class Alone:
     """One process, which has the whole batch.
 
     rank: its number, from 0.  size: how many there are.
+    neighbours: the communicator of the processes on this machine, None where there are no others.
     share: (n, rank, size) within a training step, where this process has n rows of a batch of
     n * size; None where it has all rows.
     """
 
-    rank, size, share = 0, 1, None
+    rank, size, neighbours, share = 0, 1, None, None
 
     mean = mean_of_moments = staticmethod(alone)
+
+    def average(self, values):
+        """Write the mean of an array over all processes into it."""
+
+    def first(self, value):
+        """What process 0 has."""
+        return value
 
     def begin_batch(self, samples):
         """Share out batches of so many samples from now on."""
@@ -41,6 +49,9 @@ class Alone:
         """Those rows of an array of the whole batch (N, ...) that are of this process."""
         return whole
 
+    def keep_moments(self):
+        """Leave BatchNorm's moments to each process from now on."""
+
     def largest(self, number):
         """The largest of an integer over all processes."""
         return number
@@ -49,16 +60,18 @@ class Alone:
 class Together:
     """One process of several.
 
-    communicator: of mpi4py.  total: function (array) -> its sum over all processes, a new array;
-    by default MPI's, of arrays in the host's memory.  local_moments: whether BatchNorm's
-    statistics are those of each process's own samples.
+    communicator: of mpi4py; neighbours: that of the processes on the same machine.
+    total: function (array) -> its sum over all processes, a new array; by default MPI's, of arrays
+    in the host's memory.  local_moments: see `keep_moments`.
     """
 
-    def __init__(self, communicator, *, total=None, local_moments=False):
-        self.communicator = communicator
+    def __init__(self, communicator, neighbours=None, *, total=None, local_moments=False):
+        self.communicator, self.neighbours = communicator, neighbours
         self.rank, self.size, self.share = communicator.Get_rank(), communicator.Get_size(), None
         self.total = total or self._total_on_the_host
-        self.mean_of_moments = alone if local_moments else self.mean
+        self.mean_of_moments = self.mean
+        if local_moments:
+            self.keep_moments()
 
     def mean(self, values):
         """The mean of an array over all processes: a new array, the same on all of them."""
@@ -66,10 +79,19 @@ class Together:
         total /= self.size
         return total
 
+    def average(self, values):
+        values[...] = self.mean(values)
+
+    def first(self, value):
+        return self.communicator.bcast(value)
+
     def _total_on_the_host(self, values):
         total = np.empty(values.shape, values.dtype)
         self.communicator.Allreduce(np.ascontiguousarray(to_host(values)), total)
         return get_array_module(values).asarray(total)
+
+    def keep_moments(self):
+        self.mean_of_moments = alone
 
     def begin_batch(self, samples):
         n, rest = divmod(samples, self.size)

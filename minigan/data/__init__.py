@@ -23,6 +23,7 @@ from . import arrays, attributes, cifar, decode, digits, files, folder, mnist, p
 from .arrays import from_arrays
 from .dataset import Dataset
 from .fitting import check_form
+from .once import once_a_machine
 from .status import say
 
 __all__ = ["Dataset", "attributes", "cifar", "digits", "from_arrays", "load", "mnist"]
@@ -32,6 +33,7 @@ PUBLISHED = {"mnist": mnist, "cifar10": cifar}
 AUTO_PATIENCE = 5.0  # seconds that "auto" waits for silent mirrors
 
 
+@once_a_machine
 def load(
     name="auto",
     *,

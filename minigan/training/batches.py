@@ -4,7 +4,7 @@ import zlib
 
 import numpy as np
 
-from .. import random
+from .. import processes, random
 from ..condition import one_hot
 from ..data.status import few
 from ..errors import UserError
@@ -45,6 +45,8 @@ class Batches:
     def at(self, step):
         """The batch of the step after so many: images (size, H, W, C) on the device.
 
+        Where processes share it, those of this one.
+
         Where there are classes, (images, codes), the second one-hot (size, classes).
         """
         epoch, batch = divmod(step, self.per_epoch)
@@ -54,8 +56,10 @@ class Batches:
             )
             self._order, self._order_epoch = self.xp.asarray(order), epoch
             self._order_on_host = order
-        chosen = self._order[batch * self.size :][: self.size]
-        on_host = self._order_on_host[batch * self.size :][: self.size]
+        chosen, on_host = (
+            processes.here.rows(order[batch * self.size :][: self.size])
+            for order in (self._order, self._order_on_host)
+        )
         pixels = self.feed.take(chosen, on_host)
         if self.mirror:
             self._mirror(pixels, step)
@@ -89,7 +93,8 @@ class Batches:
 
     def _mirror(self, pixels, step):
         """Turn half of a batch left to right, in place; which, the place in the batch decides."""
-        chance = random.uniform(len(pixels), seed=self.seed, where="flip", step=step)
+        shape = (len(pixels),)
+        chance = random.of_batch(random.uniform, shape, seed=self.seed, where="flip", step=step)
         turned = self.xp.asarray(np.flatnonzero(chance < 0.5))
         # By index, because a view with a negative stride is copied a colour at a time.
         columns = self.xp.asarray(np.arange(pixels.shape[2] - 1, -1, -1))

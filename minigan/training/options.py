@@ -12,10 +12,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from .. import kernels
+from .. import kernels, processes
 from ..arrays import DEVICES, FLOAT_TYPES
 from ..errors import UserError
-from . import shortage
+from . import shortage, together
 from .checkpoint import Checkpoint
 from .memory import refuse_what_does_not_fit, take_what_fits_elsewhere
 from .prompt import at_a_prompt
@@ -124,6 +124,11 @@ def parser(description, *, name, batch_size, epochs=None, steps=None, average=0.
         default="fast",
         help="plain: every formula as minigan/kernels/plain.py has it, to read, change and watch",
     )
+    add(
+        "--local-batchnorm",
+        action="store_true",
+        help="of several processes under MPI: BatchNorm's statistics are of each one's own images",
+    )
     return result
 
 
@@ -135,6 +140,7 @@ def parse(parser, argv=None):
     holds a run and --resume is absent, where --resume finds none, or finds one with another
     configuration (naming what differs).
     """
+    together.join()
     program = [] if at_a_prompt() else ["python", sys.argv[0]]
     if argv is None:
         argv = sys.argv[1:] if program else []
@@ -146,6 +152,7 @@ def parse(parser, argv=None):
     if options.out is None:
         name = parser.get_default("name")
         options.out = (options.resume and _last_saved(name)) or _free_folder(name)
+    options.out = processes.here.first(options.out)  # or each would find another one free
     if on_cpu := options.device == "cpu":
         refuse_what_does_not_fit()
     if options.resume:

@@ -2,8 +2,13 @@
 
 import numpy as np
 
+from .. import processes
 from ..arrays import to_host
 from .history import History
+
+# The norm of an array of which each process has the rows of its samples, each the gradient of a
+# mean over these alone: of all samples, it would be 1 / size of that.
+SPREAD = "norm_dfake"
 
 
 class NotFiniteError(ArithmeticError):
@@ -18,12 +23,13 @@ class Record:
     """The values that a training step logs, on their way into history.csv.
 
     path: of the history.  steps_per_epoch: an integer.  xp: the array module of the run.
+    writes: whether this process writes the history, or another one.
     history: the `History`, opened with the first values, which name its columns; None before.
     """
 
-    def __init__(self, path, steps_per_epoch, xp):
+    def __init__(self, path, steps_per_epoch, xp, writes=True):
         self.path, self.steps_per_epoch, self.xp = path, steps_per_epoch, xp
-        self.history = None
+        self.history, self.writes = None, writes
         self._restored = b""  # its bytes until then, of a resumed run
         self._pending = {}  # step -> what `log` was given, and nobody has read yet
 
@@ -50,6 +56,8 @@ class Record:
         content: its bytes then; none where the checkpoint is from before the first step, or of a
         time when checkpoints had no history.
         """
+        if not self.writes:
+            return False
         if content:
             self._restored = content
             return History.restore(self.path, content)
@@ -70,19 +78,30 @@ class Record:
         xp, pending = self.xp, self._pending
         self._pending = {}
         logged = [xp.asarray(value) for row in pending.values() for value in row.values()]
-        numbers = iter(to_host(xp.stack(logged)))
-        if self.history is None:
+        names = [name for row in pending.values() for name in row]
+        numbers = iter(_of_all_processes(names, to_host(xp.stack(logged))))
+        if self.history is None and self.writes:
             self.history = History(self.path, next(iter(pending.values())))
             self.history.truncate(min(pending) - 1)
         for step, row in pending.items():
             values = {name: next(numbers) for name in row}
             if not np.isfinite(list(values.values())).all():
                 raise NotFiniteError(step, values)
-            self.history.add_columns(values)
-            self.history.append(step, (step - 1) // self.steps_per_epoch + 1, values)
+            if self.writes:
+                self.history.add_columns(values)
+                self.history.append(step, (step - 1) // self.steps_per_epoch + 1, values)
         return step, values
 
     def flush(self):
         """Write what has been read but is not yet in the file."""
         if self.history is not None:
             self.history.flush()
+
+
+def _of_all_processes(names, numbers):
+    """The numbers (n,) of these names, each process's own, as those of the whole batch."""
+    here, spread = processes.here, np.array([name == SPREAD for name in names])
+    if here.size == 1:
+        return numbers
+    means = here.mean(np.where(spread, numbers**2, numbers))
+    return np.where(spread, np.sqrt(means / here.size), means)

@@ -20,11 +20,12 @@ import signal
 
 import numpy as np
 
+from .. import processes
 from ..arrays import array_module, resolve_device
 from ..average import MovingAverage
 from ..errors import Interrupted, RunFailed, UserError, printable
 from ..version import __version__
-from . import failures, shortage
+from . import failures, shortage, together
 from .batches import Batches, check_classes
 from .checkpoint import TRAINED, Checkpoint, save, state
 from .diagnosis import diagnose
@@ -69,6 +70,9 @@ class Run:
     Raises UserError for a device that is not there, a batch larger than the data, data
     without the labels it takes, a checkpoint that does not fit, a folder that cannot be
     written or is in use; RunFailed where a loss is not finite.
+
+    Under an MPI launcher a batch is that of all processes, and each yields its part: see
+    `together`.
     """
 
     def __init__(
@@ -88,7 +92,11 @@ class Run:
         self.folder, self.batch_size = options.out, options.batch_size
         self.device = resolve_device(options.device)
         self.xp = array_module(self.device)
+        together.take_device(self.xp)
+        if options.local_batchnorm:
+            processes.here.keep_moments()
         check_classes(dataset, latent.classes)
+        together.check_batch(self.batch_size)
         self.batches = Batches(
             dataset,
             self.batch_size,
@@ -117,7 +125,11 @@ class Run:
         if options.data == "auto":  # what it was today, tomorrow's resume must find again
             self._configuration["data"] = dataset.name
         self._results = Results(self.folder)
-        self._record = Record(self.folder / HISTORY, self.steps_per_epoch, self.xp)
+        self._writes = processes.here.rank == 0  # one process does, for all
+        self._record = Record(self.folder / HISTORY, self.steps_per_epoch, self.xp, self._writes)
+        together.check_alike(
+            self._configuration | {"data": self._data, "the version of minigan": __version__}
+        )
         self._measures = Measures(self.batches, latent, networks, seed=options.seed)
         self._progress = None  # there is one from the beginning of the loop on
         self._in_the_loop = False
@@ -130,7 +142,7 @@ class Run:
         quiet = np.errstate(all="ignore")
         with (
             self._failing_in_a_line(),
-            locked(self.folder),
+            locked(self.folder) if self._writes else contextlib.nullcontext(),
             self._looping(),
             quiet,
             Interrupts() as interrupts,
@@ -152,8 +164,8 @@ class Run:
                 every = self.options.sample_every
                 if every and self.step % every == 0 and not epoch_ends:
                     self._write_sheet(f"step_{self.step:06d}")
-                stop = interrupts.signal or (NO_READER if self._progress.reader_gone else None)
-                if stop:
+                stop = interrupts.signal or (NO_READER if self._progress.reader_gone else 0)
+                if stop := processes.here.largest(stop):  # for all
                     self._stop(stop)
                 if epoch_ends or self.step == self.total_steps:
                     self._save()
@@ -172,9 +184,10 @@ class Run:
 
     def draw_latent(self, where):
         """z (batch, size) for this step; `where` names its use."""
-        return self.latent.draw(
+        z = self.latent.draw(
             self.batch_size, **self.address(where), dtype=self.options.dtype, xp=self.xp
         )
+        return processes.here.rows(z)
 
     @property
     def generator(self):
@@ -212,11 +225,13 @@ class Run:
     # A step, which is done or not.
 
     def _begin_step(self):
+        processes.here.begin_batch(self.batch_size)
         for network in self._stored.values():
             network.begin_step(self.step)
         self._within = Within(self.networks, self.optimizers)
 
     def _end_step(self):
+        processes.here.end_batch()
         if self._within is not None:  # not where save() has seen to it
             self._within = None
             self.step += 1
@@ -235,19 +250,12 @@ class Run:
 
     def _begin(self):
         resume = self.options.resume or self.saved_step is not None  # the loop is entered again
-        self._results.check(resume)
-        self._results.remove_leftovers()
+        if self._writes:
+            self._results.check(resume)
+            self._results.remove_leftovers()
         repaired = resume and self._restore(Checkpoint(self.folder / CHECKPOINT))
-        self._results.write_config(
-            self._configuration
-            | {
-                "data_source": self.dataset.source,
-                "version": __version__,
-                "parameters": {
-                    name: network.param_count for name, network in self.networks.items()
-                },
-            }
-        )
+        if self._writes:
+            self._write_config()
         sizes = ", ".join(f"{name} {net.param_count:,}" for name, net in self.networks.items())
         self._progress = Progress(
             self.total_steps,
@@ -261,6 +269,8 @@ class Run:
         count = f"{len(dataset.images):,} {self.batches.things}"
         note(f"data: {count} {dataset.name}, {dataset.source}")
         note(f"parameters: {sizes}; {self.device}, {self.options.dtype}; results in {self.folder}")
+        if who := together.description():
+            note(who)
         if repaired:
             note(f"{self.folder / HISTORY} had lost or changed rows: restored from the checkpoint")
         if not resume:
@@ -273,6 +283,11 @@ class Run:
                 note("bit for bit on the same kind of GPU with the same cuBLAS, else to rounding")
         else:
             note(f"nothing left to do after step {self.step:,}: give more --epochs or --steps")
+
+    def _write_config(self):
+        sizes = {name: network.param_count for name, network in self.networks.items()}
+        about = {"data_source": self.dataset.source, "version": __version__, "parameters": sizes}
+        self._results.write_config(self._configuration | about)
 
     def _restore(self, checkpoint):
         """Go back to a checkpoint; whether the history had to be repaired."""
@@ -293,12 +308,18 @@ class Run:
             self._progress.update(step, {n: v for n, v in values.items() if n not in MEASURED})
 
     def _save(self):
-        """Write all that an epoch leaves; the checkpoint last."""
+        """Read and check all that an epoch leaves, and write it."""
         self._read_losses()
         arrays = state(self._stored, self.optimizers)
         for array in arrays.values():
             if not bool(self.xp.isfinite(array).all()):
                 self._fail(self.step, {})
+        if self._writes:
+            self._write(arrays)
+        self.saved_step = self.step
+
+    def _write(self, arrays):
+        """Write all that an epoch leaves, the checkpoint last.  arrays: its own."""
         images = self._write_sheet(f"epoch_{self._epoch:03d}")
         columns = self._record.columns()
         if columns is not None:
@@ -315,10 +336,11 @@ class Run:
             "step": self.step,
         }
         save(self.folder / CHECKPOINT, self._stored, self.optimizers, run, self._record.content())
-        self.saved_step = self.step
 
     def _write_sheet(self, name):
         """Write the sheet of this moment; the images on it, (kinds, N, H, W, C)."""
+        if not self._writes:
+            return None
         images = self._draw()
         self._results.write_sheet(name, self._shown(images))
         return images
@@ -332,6 +354,8 @@ class Run:
 
     def _finish(self):
         """What is written once all is done."""
+        if not self._writes:
+            return
         self._write_gif()
         columns = self._record.columns()
         if columns is not None:
@@ -384,7 +408,8 @@ class Run:
             return
         if self._within is not None:
             self._within.undo()
-        if self.step == self.saved_step:
+        processes.here.end_batch()
+        if self.step == self.saved_step or not together.all_are_here():
             return
         with contextlib.suppress(MemoryError):  # that may be why the loop was left
             try:

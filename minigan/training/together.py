@@ -7,6 +7,7 @@ speak up only where one of them fails alone.
 """
 
 import contextlib
+import math
 import os
 import sys
 import time
@@ -15,6 +16,7 @@ import numpy as np
 
 from .. import processes, threads
 from ..errors import UserError
+from . import exchange
 
 RANKS = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")  # as MPICH, Slurm and Open MPI set them
 PATIENCE = 5.0  # seconds that a process which has failed leaves the others to end as well
@@ -39,8 +41,10 @@ def join():
         ) from error
     world = MPI.COMM_WORLD
     if world.Get_size() > 1:
-        processes.here = processes.Together(world)
-        _share_cores(world.Split_type(MPI.COMM_TYPE_SHARED))
+        neighbours = world.Split_type(MPI.COMM_TYPE_SHARED)
+        processes.here = processes.Together(world, neighbours)
+        processes.here.ending, processes.here.way = world.Dup(), "MPI"
+        _share_cores(neighbours)
 
 
 def _fall_silent():
@@ -68,13 +72,42 @@ def usable_cores():
         return set(range(os.cpu_count() or 1))
 
 
+def take_device(xp):
+    """On GPUs: take one of its own for this process, and the fastest way to exchange arrays.
+
+    Raises UserError where a machine has fewer GPUs than processes.
+    """
+    here = processes.here
+    if here.size == 1 or xp is np:
+        return
+    rank, count = here.neighbours.Get_rank(), xp.cuda.runtime.getDeviceCount()
+    if here.neighbours.Get_size() > count:
+        raise UserError(
+            f"{here.neighbours.Get_size()} processes on a machine with {count} "
+            f"GPU{'s' * (count != 1)}: start one for each GPU"
+        )
+    xp.cuda.Device(rank).use()
+    here.way, total = exchange.on_gpus(here, xp)
+    here.total = total or here.total
+
+
+def check_batch(samples):
+    """UserError unless a batch can be shared out evenly."""
+    try:
+        processes.here.begin_batch(samples)
+    except ValueError as error:
+        raise UserError(f"--batch-size {samples}: {error}") from error
+    processes.here.end_batch()
+
+
 def description():
     """One line on who trains together; None of a process by itself."""
     here = processes.here
     if here.size == 1:
         return None
     cores = threads.core_count()
-    return f"{here.size} processes, {cores} core{'s' * (cores > 1)} each"
+    means = f"means through {here.way}"
+    return f"{here.size} processes, {cores} core{'s' * (cores > 1)} each, {means}"
 
 
 def check_alike(values):
@@ -100,17 +133,31 @@ def leave(code, line):
     here = processes.here
     if here.size == 1:
         return line
-    codes = np.empty(here.size, int)
-    ends = here.communicator.Iallgather(np.array(code), codes)
-    since = time.monotonic()
-    while not ends.Test():
-        if code and time.monotonic() - since > PATIENCE:
-            abort(code, line)
-        time.sleep(0.001)
+    codes = _gathered(code, PATIENCE if code else math.inf)
+    if codes is None:
+        abort(code, line)
     if here.rank != (codes != 0).argmax():  # the first that has failed, or process 0
         return None
     sys.stderr = sys.__stderr__
     return line
+
+
+def all_are_here():
+    """Whether all processes have left the loop, and not this one alone."""
+    return processes.here.size == 1 or _gathered(0, PATIENCE) is not None
+
+
+def _gathered(code, patience):
+    """Everyone's codes, or None where someone else has none after so many seconds."""
+    here, since = processes.here, time.monotonic()
+    codes = np.empty(here.size, int)
+    # Between those that end: the others may still be at a mean.
+    request = here.ending.Iallgather(np.array(code), codes)
+    while not request.Test():
+        if time.monotonic() - since > patience:
+            return None
+        time.sleep(0.001)
+    return codes
 
 
 def abort(code, line):

@@ -1,0 +1,161 @@
+"""Several processes under a real MPI: the same training, one writer, one end."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minigan.training.history import History
+
+pytest.importorskip("mpi4py", reason="mpi4py is not installed: pip install 'minigan[mpi]'")
+MPIEXEC = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+pytestmark = [
+    pytest.mark.host,
+    pytest.mark.skipif(MPIEXEC is None, reason="there is no mpiexec to start processes with"),
+]
+EXAMPLES = Path(__file__).parent.parent / "examples"
+SMALL = ("--steps 5 --batch-size 12 --limit 60 --dtype float64 --data digits").split()
+
+
+def start(size, program, *words):
+    """`size` processes of a program; (exit code, stdout and stderr)."""
+    ended = subprocess.run(
+        [MPIEXEC, "-n", str(size), sys.executable, program, *map(str, words)],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120,
+        env=os.environ | {"MINIGAN_OFFLINE": "1"},
+    )  # fmt: skip
+    return ended.returncode, ended.stdout
+
+
+def train(size, example, out, *words):
+    code, text = start(size, EXAMPLES / example, *SMALL, "--out", out, *words)
+    assert code == 0, text
+    return text
+
+
+def assert_same(left, right, atol=1e-10):
+    """The checkpoints and histories of two runs, to rounding."""
+    ours, theirs = (np.load(folder / "checkpoint.npz") for folder in (left, right))
+    assert ours.files == theirs.files
+    for name in ours.files:
+        if ours[name].dtype.kind == "f":
+            np.testing.assert_allclose(ours[name], theirs[name], rtol=0, atol=atol, err_msg=name)
+    ours, theirs = (History.read(folder / "history.csv") for folder in (left, right))
+    for name in ours:
+        np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-8, atol=1e-10, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("example", "width", "size", "atol"),
+    [
+        ("mnist_gan.py", 0.1, 2, 1e-10),
+        # Biases in front of a BatchNorm have no gradient but rounding, by which Adam moves them.
+        ("mnist_dcgan.py", 0.1, 3, 1e-8),
+        ("dcgan.py", 0.12, 4, 1e-10),
+        ("wgan_gp.py", 0.12, 2, 1e-10),
+        ("cgan.py", 0.12, 3, 1e-10),
+    ],
+)
+def test_any_number_of_processes_train_as_one(tmp_path, example, width, size, atol):
+    words = ["--width", width, "--mirror"]
+    train(1, example, tmp_path / "one", *words)
+    text = train(size, example, tmp_path / "several", *words)
+    assert f"{size} processes" in text and text.count("results in") == 1
+    assert_same(tmp_path / "one", tmp_path / "several", atol)
+
+
+def test_a_run_goes_on_with_another_number(tmp_path):
+    words = ["--width", 0.1]
+    train(1, "mnist_gan.py", tmp_path / "one", *words)
+    train(4, "mnist_gan.py", tmp_path / "parts", *words, "--steps", 2)
+    train(2, "mnist_gan.py", tmp_path / "parts", "--resume", "--steps", 4)
+    train(1, "mnist_gan.py", tmp_path / "parts", "--resume", "--steps", 5)
+    assert_same(tmp_path / "one", tmp_path / "parts")
+
+
+BROKEN = f"""
+import os, sys
+sys.path.insert(0, {str(EXAMPLES)!r})
+import mnist_gan
+from minigan import processes, training
+
+fault, whole_step, steps = sys.argv.pop(1), mnist_gan.train_step, []
+
+def train_step(G, *rest):
+    steps.append(1)
+    if len(steps) == 3 and processes.here.rank == 1:
+        if fault == "exception":
+            raise RuntimeError("a" " bug")
+        if fault == "memory":
+            raise MemoryError
+        if fault == "not finite":
+            G.params[...] = float("nan")
+        if fault.isdigit():
+            os.kill(os.getpid(), int(fault))
+    return whole_step(G, *rest)
+
+mnist_gan.train_step = train_step
+training.command(mnist_gan.main)
+"""
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "message"),
+    [
+        ("exception", 1, "RuntimeError: a bug"),
+        ("memory", 2, "process 1 of 2: error: out of memory"),
+        ("not finite", 1, "step 3: d_loss is nan"),
+        ("15", 143, "stopped after step 3, saved"),
+        ("9", 9, ""),
+    ],
+)
+def test_when_one_ends_all_do(tmp_path, fault, code, message):
+    program, out = tmp_path / "program.py", tmp_path / "run"
+    program.write_text(BROKEN)
+    found, text = start(2, program, fault, *SMALL, "--width", 0.05, "--out", out)
+    assert found == code and message in text
+    assert text.count(message) == 1 or not message
+    train(2, "mnist_gan.py", out, "--resume")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["--batch-size", 10],
+            "--batch-size 10: a batch of 10 cannot be shared out evenly among 3",
+        ),
+        (["--data", "nowhere"], "data nowhere: no such file or folder"),
+        (["--lr", "x"], "argument --lr"),
+    ],
+)
+def test_bad_use_is_one_line(tmp_path, words, message):
+    code, text = start(3, EXAMPLES / "mnist_gan.py", *SMALL, "--out", tmp_path / "run", *words)
+    assert code == 2 and text.count("error") == 1 and message in text, text
+
+
+def test_processes_that_differ_are_refused(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        f"import os, sys\nsys.path.insert(0, {str(EXAMPLES)!r})\nimport mnist_gan\n"
+        "from minigan import training\n"
+        "sys.argv += ['--lr', '0.' + os.environ['PMI_RANK'] + '1']\n"
+        "training.command(mnist_gan.main)\n"
+    )
+    code, text = start(2, program, *SMALL, "--width", 0.05, "--out", tmp_path / "run")
+    assert code == 2 and "lr 0.11, process 0 has 0.01: start all with the same" in text, text
+
+
+def test_without_mpi4py(tmp_path):
+    (tmp_path / "mpi4py").mkdir()
+    (tmp_path / "mpi4py" / "__init__.py").write_text("raise ImportError('not here')\n")
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    ended = subprocess.run(
+        [MPIEXEC, "-n", "2", sys.executable, EXAMPLES / "mnist_gan.py"],
+        capture_output=True, text=True, timeout=60, env=os.environ | {"PYTHONPATH": path},
+    )  # fmt: skip
+    assert ended.returncode == 2 and ended.stderr.count("pip install 'minigan[mpi]'") == 1
