@@ -208,7 +208,6 @@ def benchmark(monkeypatch):
 QUICK = [
     "small, D's rate times 3, G's a tenth",
     "small, minimax loss, D ahead",
-    "small, ten steps of G for one of D",
     "Dirac, Adam's b1 0.9",
     "small, G's last weights of size 5",
 ]
