@@ -51,10 +51,10 @@ def __getattr__(name):
     # Loaded on first use: these bring in argparse, json and files, which networks do not
     # need, and `import minigan` should cost little more than `import numpy`.
     if name == "load":
-        from .rebuild import load
+        from .training.sampling import load
 
         return load
-    if name in ("gradcheck", "data", "training"):
+    if name in ("gradcheck", "data", "models", "training"):
         import importlib
 
         return importlib.import_module(f".{name}", __name__)

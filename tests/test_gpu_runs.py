@@ -24,8 +24,11 @@ EXAMPLES = [
     ("wgan_gp", "--clip", 0.01),
     ("cgan",),
     ("mnist_cgan",),
+    ("own_pictures", "--size", "16x21"),
+    ("own_pictures", "--size", 16, "--loss", "r1", "--upsample", "nearest"),
+    ("own_pictures", "--size", 16, "--loss", "wgan-gp", "--norm", "spectral"),
 ]
-STEPS = ("train_step", "simultaneous_step", "critic_step", "generator_step")
+STEPS = ("train_step", "simultaneous_step", "critic_step", "generator_step", "d_step", "g_step")
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..atomic import replacing
-from ..condition import join
+from ..condition import ByClass, join
 from ..errors import UserError, printable
 from ..kernels import FAST, PLAIN, plain
 from ..layers import Dropout, ReLU, Sigmoid, Tanh
@@ -117,7 +117,8 @@ class _Sheet:
         real, code, z = self.batch = subject.batch(0)
         self.G.begin_step(0)
         self.fake, _ = self.G.forward(z)
-        judged = real if code is None else join(real, code)
+        planes = code is not None and not isinstance(subject.D, ByClass)
+        judged = join(real, code) if planes else real  # what D's first layer reads
         self.layers = dict(G=self.describe(self.G, z[:2]), D=self.describe(subject.D, judged[:2]))
         g, d = (len(layers) for layers in self.layers.values())
         count = leads * (len(LOSSES) * (2 * d + g) + 8 * d)

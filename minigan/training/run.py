@@ -16,15 +16,16 @@ resume starts from, so whatever a kill leaves behind it is simply written again.
 
 import contextlib
 import math
+import signal
 
 import numpy as np
 
 from ..arrays import array_module, resolve_device
 from ..average import MovingAverage
-from ..errors import RunFailed, UserError, printable
+from ..errors import Interrupted, RunFailed, UserError, printable
 from ..version import __version__
 from . import failures, shortage
-from .batches import Batches
+from .batches import Batches, check_classes
 from .checkpoint import TRAINED, Checkpoint, save, state
 from .diagnosis import diagnose
 from .history import MEASURED
@@ -33,8 +34,10 @@ from .lock import locked
 from .measures import Measures
 from .memory import keep_freed_memory, refuse_what_does_not_fit
 from .options import command_line, configuration
+from .pictures import pillow_image
 from .plot import loss_curve
 from .progress import Progress
+from .prompt import at_a_prompt
 from .record import NotFiniteError, Record
 from .report import page
 from .results import CHECKPOINT, GIF, HISTORY, LOSSES, REPORT, Results
@@ -48,11 +51,12 @@ READ_EVERY = 50  # steps between two readings of the losses from a GPU: each one
 class Run:
     """A training run in the folder `options.out`.
 
-    options: of `training.parse`.  dataset: images uint8 (N, H, W, C), name, source; labels
-    too where the latent has classes.
+    options: of `training.parse`.  dataset: images uint8 (N, H, W, C), or points (N, F), name,
+    source; labels too where the latent has classes.
     networks: dict name -> Sequential, "generator" among them.  optimizers: dict of
     the same names.  latent: the `Latent` of the generator.  value_range: of the
-    generator's images; the real ones are scaled to it.
+    generator's images; the real ones are scaled to it.  picture: function of the generator that
+    draws -> uint8 (H, W, C), what a sheet shows; by default some of its images.
 
     With `options.average` above 0, pictures are those of the generator's moving average.
 
@@ -67,13 +71,24 @@ class Run:
     written or is in use; RunFailed where a loss is not finite.
     """
 
-    def __init__(self, options, dataset, networks, optimizers, *, latent, value_range=(-1.0, 1.0)):
+    def __init__(
+        self,
+        options,
+        dataset,
+        networks,
+        optimizers,
+        *,
+        latent,
+        value_range=(-1.0, 1.0),
+        picture=None,
+    ):
         self.options, self.dataset = options, dataset
         self.networks, self.optimizers = networks, optimizers
-        self.latent, self.value_range = latent, value_range
+        self.latent, self.value_range, self._picture = latent, value_range, picture
         self.folder, self.batch_size = options.out, options.batch_size
         self.device = resolve_device(options.device)
         self.xp = array_module(self.device)
+        check_classes(dataset, latent.classes)
         self.batches = Batches(
             dataset,
             self.batch_size,
@@ -82,6 +97,7 @@ class Run:
             value_range=value_range,
             dtype=options.dtype,
             xp=self.xp,
+            mirror=options.mirror,
         )
         self.steps_per_epoch = self.batches.per_epoch
         self.total_steps = options.steps or options.epochs * self.steps_per_epoch
@@ -144,6 +160,10 @@ class Run:
             self._finish()
         print(self._done())
 
+    def sheet(self):
+        """What the generator draws at this moment: the sheet of an epoch, as a Pillow image."""
+        return pillow_image(self._shown(self._draw()))
+
     # What the training step uses.
 
     def address(self, where):
@@ -155,6 +175,11 @@ class Run:
         return self.latent.draw(
             self.batch_size, **self.address(where), dtype=self.options.dtype, xp=self.xp
         )
+
+    @property
+    def generator(self):
+        """The network that draws: the generator in training, or its moving average."""
+        return self._stored["generator"]
 
     def real_images(self, chosen):
         """Images of the data, (n, H, W, C) on the device, in the generator's range.
@@ -209,7 +234,7 @@ class Run:
     # The parts of a run, in the order in which they happen.
 
     def _begin(self):
-        resume = self.options.resume
+        resume = self.options.resume or self.saved_step is not None  # the loop is entered again
         self._results.check(resume)
         self._results.remove_leftovers()
         repaired = resume and self._restore(Checkpoint(self.folder / CHECKPOINT))
@@ -228,11 +253,13 @@ class Run:
             self.total_steps,
             steps_per_epoch=self.steps_per_epoch,
             batch_size=self.batch_size,
+            things=self.batches.things,
             start_step=self.step,
         )
         note = self._progress.note
         dataset = self.dataset
-        note(f"data: {len(dataset.images):,} images {dataset.name}, {dataset.source}")
+        count = f"{len(dataset.images):,} {self.batches.things}"
+        note(f"data: {count} {dataset.name}, {dataset.source}")
         note(f"parameters: {sizes}; {self.device}, {self.options.dtype}; results in {self.folder}")
         if repaired:
             note(f"{self.folder / HISTORY} had lost or changed rows: restored from the checkpoint")
@@ -293,11 +320,15 @@ class Run:
     def _write_sheet(self, name):
         """Write the sheet of this moment; the images on it, (kinds, N, H, W, C)."""
         images = self._draw()
-        self._results.write_sheet(name, sheet(images, self.value_range))
+        self._results.write_sheet(name, self._shown(images))
         return images
 
     def _draw(self):
-        return draw(self._stored["generator"], self.latent, seed=self.options.seed, xp=self.xp)
+        return draw(self.generator, self.latent, seed=self.options.seed, xp=self.xp)
+
+    def _shown(self, images):
+        """The sheet of images that G has just drawn, or the picture that the example makes."""
+        return self._picture(self.generator) if self._picture else sheet(images, self.value_range)
 
     def _finish(self):
         """What is written once all is done."""
@@ -326,20 +357,23 @@ class Run:
 
     def _done(self):
         """The last line of a run that nothing stopped."""
-        checkpoint = self.folder / CHECKPOINT
-        sample = ["python", "-m", "minigan", "sample", checkpoint, "--out", "more.png"]
+        checkpoint, points = self.folder / CHECKPOINT, self.batches.things == "points"
+        more = "more.npy" if points else "more.png"
+        sample = ["python", "-m", "minigan", "sample", checkpoint, "--out", more]
         if self.latent.classes:
             sample += ["--label", self.latent.classes[-1]]
         return printable(
             f"done: {self.folder / GIF}, {REPORT}, {LOSSES}, {HISTORY}; "
-            f"more pictures: {command_line(sample)}"
+            f"more {'points' if points else 'pictures'}: {command_line(sample)}"
         )
 
     def _stop(self, signal_number):
-        """Save and end the program, as a signal asked for."""
+        """Save and end the program, or at a prompt the run, as a signal asked for."""
         self._save()
         self._finish()
         line = f"stopped after step {self.step:,}, saved; go on with: {self.options.command}"
+        if signal_number == signal.SIGINT and at_a_prompt():
+            raise Interrupted(line)
         with contextlib.suppress(OSError):  # the terminal may be what was closed
             print(printable(line))
         raise SystemExit(128 + signal_number)
