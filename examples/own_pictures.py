@@ -65,7 +65,7 @@ def d_step(G, D, opt_d, real, code, z, options, epsilon):
 
 
 def g_step(G, D, opt_g, code, z, options):
-    """One update of G, through D, which stays as it is.  Returns the loss."""
+    """One update of G, through D, which stays as it is.  Returns (loss, |dfake|)."""
     fake, g_cache = G.forward(labelled(z, code))
     scores, d_cache = D.forward(labelled(fake, code))
     loss, dscores = g_loss(scores, options.loss)
@@ -74,7 +74,7 @@ def g_step(G, D, opt_g, code, z, options):
     G.zero_grad()
     G.backward(dfake, g_cache, need_dx=False)
     opt_g.step()
-    return loss
+    return loss, mg.norm(dfake)
 
 
 def labelled(x, code):
@@ -162,8 +162,8 @@ def main(argv=None):
         for i in range(options.d_steps):
             z, epsilon = run.draw_latent(f"D step {i}"), run.address(f"epsilon {i}")
             loss, penalty = d_step(G, D, opt_d, real, code, z, options, epsilon)
-        g = g_step(G, D, opt_g, code, run.draw_latent("G step"), options)
-        run.log(d_loss=loss, g_loss=g, penalty=penalty)
+        g, norm_dfake = g_step(G, D, opt_g, code, run.draw_latent("G step"), options)
+        run.log(d_loss=loss, g_loss=g, penalty=penalty, norm_dfake=norm_dfake)
 
 
 if __name__ == "__main__":

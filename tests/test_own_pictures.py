@@ -153,7 +153,7 @@ def test_the_step_of_g(loss, inputs):
 
     def value():
         D.buffers = buffers
-        return module.g_step(G, D, opt, code, z, options)
+        return module.g_step(G, D, opt, code, z, options)[0]
 
     value()
     assert opt.steps == 1 and not D.grads.any()
