@@ -24,8 +24,8 @@ class Dataset:
     or (-1, 1) of floats and (0, 65535) of uint16; they are kept as uint8.  Booleans need none.
 
     Raises TypeError for images of other numbers without a range, ValueError for other shapes,
-    values out of the range, points that are not finite, labels that number no class, and labels,
-    files or attributes of another length.
+    values out of the range or all but equal in it, points that are not finite, labels that number
+    no class, and labels, files or attributes of another length.
     """
 
     images: np.ndarray
@@ -145,6 +145,11 @@ def as_bytes(images, value_range=None):
         raise ValueError(
             f"images are from {least} to {most}, which is not within value_range "
             f"{value_range}: give the numbers that are black and white"
+        )
+    if 0 < (float(most) - float(least)) * 255 <= high - low:
+        raise ValueError(
+            f"images are from {least} to {most}, which value_range {value_range} makes one grey: "
+            "give the numbers that are black and white"
         )
     result = np.empty(images.shape, np.uint8)
     for part, numbers in zip(result, images):  # one by one, because float64 takes room
