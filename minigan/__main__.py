@@ -1,9 +1,10 @@
-"""minigan gradcheck | sample | info | anatomy | puzzle, or python -m minigan ...
+"""minigan gradcheck | sample | info | anatomy | lab | puzzle, or python -m minigan ...
 
 gradcheck   check every layer, loss, penalty and whole networks; exit 1 if one fails
 sample      draw pictures with the generator of a checkpoint
 info        what a checkpoint holds
 anatomy     one training step taken apart, as a page for the browser
+lab         watch a GAN learn in the plane, in the browser
 puzzle      the engine with a fault, for you to find
 """
 
@@ -30,7 +31,7 @@ NAME = "minigan" if Path(sys.argv[0]).stem == "minigan" else "python -m minigan"
 
 def main(argv=None):
     parser = Parser(prog=NAME, description="Tools around minigan's networks.")
-    commands = parser.add_subparsers(metavar="gradcheck | sample | info | anatomy | puzzle")
+    commands = parser.add_subparsers(metavar="gradcheck | sample | info | anatomy | lab | puzzle")
 
     sub = commands.add_parser("gradcheck", help="check all derivatives; exit 1 if one is wrong")
     sub.add_argument(
