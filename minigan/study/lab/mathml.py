@@ -64,5 +64,5 @@ def _command(name, tokens):
     if name in ACCENTS:
         return f'<mover accent="true">{_atom(tokens)}<mo>{ACCENTS[name]}</mo></mover>'
     if name in FUNCTIONS:
-        return f"<mi>{name}</mi>"
+        return f"<mi>{name}</mi><mo>&#x2061;</mo>"  # which is applied to what follows
     return f"<mi>{SYMBOLS[name]}</mi>" if name in SYMBOLS else f"<mo>{OPERATORS[name]}</mo>"

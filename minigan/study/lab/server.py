@@ -23,6 +23,7 @@ from pathlib import Path
 from socketserver import TCPServer
 from urllib.parse import parse_qs, urlsplit
 
+from ... import kernels
 from ...errors import UserError, printable
 from .session import Session
 from .settings import FIRST
@@ -30,6 +31,7 @@ from .settings import FIRST
 HOST = "127.0.0.1"
 LONGEST = 2**18  # bytes of a command
 LONGEST_NUMBER = 16  # digits of a frame's
+LONGEST_LINE = 300  # characters of an answer that refuses
 PATIENCE = 10.0  # seconds that a request waits for a frame
 # The page is one file that loads nothing and talks to its own server alone.
 POLICY = (
@@ -77,7 +79,7 @@ class Refused(Exception):
     """A request that is answered with a status and one line."""
 
     def __init__(self, status, line):
-        super().__init__(status, printable(line))
+        super().__init__(status, printable(line[:LONGEST_LINE]))
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -118,7 +120,8 @@ class Handler(BaseHTTPRequestHandler):
             raise Refused(400, f"after={after}: expected the number of a frame, such as after=0")
         waiting = self.server.session.frame(int(after))
         try:
-            self.answer(200, json.dumps(waiting.result(PATIENCE)).encode(), "application/json")
+            frame = json.dumps(waiting.result(PATIENCE), allow_nan=False)
+            self.answer(200, frame.encode(), "application/json")
         except NotYet:
             waiting.cancel()
             self.answer(204)
@@ -138,7 +141,7 @@ class Handler(BaseHTTPRequestHandler):
         except RecursionError:
             raise Refused(400, "the command is nested too deeply") from None
         except ValueError as error:  # of JSON, and of what the command says
-            raise Refused(400, str(error)[:300]) from error
+            raise Refused(400, str(error)) from error
         self.answer(204)
 
     def answer(self, status, body=b"", kind="text/plain; charset=utf-8"):
@@ -165,6 +168,7 @@ class Handler(BaseHTTPRequestHandler):
 
 def lab(options):
     """Serve the lab until Ctrl-C."""
+    kernels.use("plain")  # what the page quotes is what runs; of so few numbers it is quicker too
     session = Session(FIRST)
     try:
         with Server(session, options.port) as server:

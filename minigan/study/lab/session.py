@@ -233,11 +233,11 @@ class Session:
         if not waiting:
             return
         self._waiting = [pair for pair in self._waiting if pair not in waiting]
-        frame = self._frame()
+        waiting = [pair for pair in waiting if pair[1].set_running_or_notify_cancel()]
+        frame = self._frame() if waiting else None
         for after, future in waiting:
-            if future.set_running_or_notify_cancel():
-                about = dict(about=self._describe()) if after < self._taken else {}
-                future.set_result(frame | about)
+            about = dict(about=self._describe()) if after < self._taken else {}
+            future.set_result(frame | about)
 
     def _frame(self):
         duel, stage = self._duel, self._stage

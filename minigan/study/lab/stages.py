@@ -57,6 +57,7 @@ TEXTS = {
     "G backward": "dfake goes on back through G, and leaves a gradient at each of its weights.",
     "G update": "The optimizer moves G's weights: the points go along −dfake, as far as G can.",
 }  # fmt: skip
+LETTERS = {"weight": "W", "bias": "b"}
 FIRST = 3  # numbers of a tensor that are shown
 LAYERS = r"\text{dW} = h^{\top} \text{dy} \quad \text{dh} = \text{dy} W^{\top}"
 
@@ -123,11 +124,14 @@ def tensors(stage, duel):
     """What a `Stage` has made, tensor by tensor: a list of dicts, ready for JSON."""
     rows = []
     for name, value in stage.values.items():
-        network, _, kind = name.partition("_")
-        if kind in ("grads", "params"):  # of a whole network: layer by layer
-            of = duel.G if network == "g" else duel.D
-            for tensor, param, grad in of.named_tensors():
-                rows.append(_row(("d" if kind == "grads" else "") + tensor, (param, grad)[kind == "grads"]))
+        whose, _, kind = name.partition("_")
+        if kind in ("grads", "params"):  # a network's in one vector: its tensors, layer by layer
+            network = duel.G if whose == "g" else duel.D
+            for place, param, grad in network.named_tensors():
+                layer, kind_of_layer, tensor = place.split(".")
+                gradient = kind == "grads"
+                name = f"{'d' * gradient}{LETTERS.get(tensor, tensor)}, {kind_of_layer} {layer}"
+                rows.append(_row(name, grad if gradient else param))
         else:
             rows.append(_row(name, value))
     return rows
