@@ -36,7 +36,7 @@ class Browser:
         self._read, write = os.pipe()
         command = [PROGRAM, *OPTIONS, f"--user-data-dir={folder}", "--remote-debugging-pipe"]
         self._process = subprocess.Popen(  # which reads from 3 and writes to 4
-            ["sh", "-c", f'exec "$@" 3<&{read} 4>&{write}', "sh", *command],
+            ["bash", "-c", f'exec "$@" 3<&{read} 4>&{write}', "bash", *command],
             pass_fds=(read, write), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         os.close(read)
@@ -49,28 +49,32 @@ class Browser:
     def __exit__(self, *_):
         try:
             self.call("Browser.close")
-        except EOFError:
-            pass
+        except (EOFError, BrokenPipeError):
+            pass  # it has ended by itself
         self._process.wait(20)
         os.close(self._read)
         os.close(self._write)
 
-    def open(self, url, *, width=1000, height=800, dark=False, still=False):
-        """Show a page, in a window of this size, in dark colours and without motion if asked."""
+    def open(self, url, **how):
+        """Show a page; how: as `look`."""
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         opened = self.call("Target.attachToTarget", targetId=target, flatten=True)
         self._session = dict(sessionId=opened["sessionId"])
-        self.call("Runtime.enable")
-        self.call("Page.enable")
-        self.call("Page.bringToFront")
+        for domain in ("Runtime", "Page"):
+            self.call(f"{domain}.enable")
+        self.call("Page.bringToFront")  # what is behind others draws no frames
+        self.look(**how)
+        self.call("Page.navigate", url=url)
+        self.wait("location.href !== 'about:blank' && document.readyState === 'complete'")
+
+    def look(self, *, width=1000, height=800, dark=False, still=False):
+        """Have a window of this size, in dark colours and without motion if asked."""
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height,
                   deviceScaleFactor=1, mobile=False)  # fmt: skip
         self.call("Emulation.setEmulatedMedia", features=[
             dict(name="prefers-color-scheme", value="dark" if dark else "light"),
             dict(name="prefers-reduced-motion", value="reduce" if still else "no-preference"),
         ])  # fmt: skip
-        self.call("Page.navigate", url=url)
-        self.wait("location.href !== 'about:blank' && document.readyState === 'complete'")
 
     def value(self, expression):
         """The value of a JavaScript expression, of a promise's too."""
@@ -81,12 +85,11 @@ class Browser:
         return answer["result"].get("value")
 
     def wait(self, expression, seconds=20):
-        """Until the expression is true; returns its value."""
+        """Until the expression is true."""
         end = time.monotonic() + seconds
-        while not (value := self.value(expression)):
-            assert time.monotonic() < end, f"{expression} is still {value!r}"
+        while not self.value(f"Boolean({expression})"):
+            assert time.monotonic() < end, f"it is not so after {seconds} seconds: {expression}"
             time.sleep(0.03)
-        return value
 
     def press(self, key, times=1):
         """A key, by its name or letter."""

@@ -117,7 +117,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def frame(self, after):
         if not after.isascii() or not after.isdigit() or len(after) > LONGEST_NUMBER:
-            raise Refused(400, f"after={after}: expected the number of a frame, such as after=0")
+            raise Refused(400, f"after={after[:20]}: expected the number of a frame, such as after=0")
         waiting = self.server.session.frame(int(after))
         try:
             frame = json.dumps(waiting.result(PATIENCE), allow_nan=False)
