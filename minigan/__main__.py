@@ -18,6 +18,7 @@ from .errors import UserError, printable
 from .gradcheck import Table, all_cases, select
 from .study import commands as study
 from .training import shortage
+from .training.batches import things
 from .training.checkpoint import TRAINED, Checkpoint
 from .training.command import command
 from .training.memory import refuse_what_does_not_fit
@@ -80,6 +81,8 @@ def sample(options):
     shortage.advice = lambda: "ask for fewer pictures with --count"
     checkpoint = Checkpoint(options.checkpoint)
     images = sample_images(checkpoint, options.count, options.seed, options.label)
+    if form == ".png" and images.ndim == 2:
+        raise UserError(f"--out {options.out}: points are no picture: give a name in .npy")
     try:
         if form == ".npy":
             with replacing(options.out) as file:
@@ -115,7 +118,7 @@ def info(options):
         data = checkpoint.run["data"]
         print(
             f"{printable(checkpoint.run['name'])}: step {checkpoint.run['step']:,}; "
-            f"data: {data['count']:,} images {printable(data['name'])}"
+            f"data: {data['count']:,} {things(data['shape'])} {printable(data['name'])}"
         )
         for name, value in checkpoint.run["options"].items():
             print(printable(f"  {name}: {value}"))

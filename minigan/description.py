@@ -46,7 +46,7 @@ RUN = record(
             {
                 "name": NAME,
                 "count": COUNT,
-                "shape": listing(PIXELS, least=3, most=3),
+                "shape": either(listing(SIZE, least=1, most=1), listing(PIXELS, least=3, most=3)),
                 "crc32": integer(0, 2**32 - 1),
             }
         ),

@@ -81,6 +81,7 @@ OPTIONS = {
     "mnist_conv_gan": ["--pretrain"],
     "cgan": ["--attribute", "--attributes", "--critic-steps", "--gp-weight"],
     "wgan_gp": ["--gp-weight", "--r1", "--clip", "--critic-steps"],
+    "toy_2d": ["--world", "--loss", "--penalty", "--strength", "--g-lr", "--d-lr", "--d-steps"],
 }
 COMMON = [
     "--device",
@@ -137,13 +138,14 @@ def assert_one_line(code, captured, command):
 @pytest.mark.parametrize("script, own", OPTIONS.items(), ids=OPTIONS)
 def test_of_an_example(script, own, capsys, tmp_path):
     module, chance = parity.example(script), random.Random(script)
+    data = "auto" if script == "toy_2d" else "digits"
     began = 0
     for number in range(80):
         given = list(words(chance, COMMON + own * 3))
         if "--width" not in given:
             given += ["--width", "0.01"]
         if chance.random() < 0.7:
-            given += ["--out", str(tmp_path / str(number)), "--data", "digits", "--limit", "40"]
+            given += ["--out", str(tmp_path / str(number)), "--data", data, "--limit", "40"]
             given += ["--batch-size", "8"]
         command = [script, *given]
         try:

@@ -12,10 +12,12 @@ what has just been computed, so that the laboratory can stop inside a step.  `st
 from dataclasses import dataclass, field, fields
 
 from .. import init, layers, losses, optim, penalty
+from ..arrays import to_host
 from ..average import MovingAverage
 from ..network import Sequential
 from ..training.latent import KINDS, Latent
 from .game import LOSSES
+from .worlds import COUNT
 
 GAMES = {loss.name.lower().replace(" ", "-"): loss for loss in LOSSES}
 PENALTIES = ("none", "wgan-gp", "r1", "clip")
@@ -38,22 +40,22 @@ class Settings:
 
     loss: str = field(default="wasserstein", metadata={"one of": (*GAMES,)})
     penalty: str = field(default="wgan-gp", metadata={"one of": PENALTIES})
-    strength: float = field(default=1.0, metadata={"from": 0, "to": 1e6})
+    strength: float = field(default=0.1, metadata={"from": 0, "to": 1e6})
     g_layers: int = field(default=3, metadata={"from": 0, "to": 8})
     d_layers: int = field(default=3, metadata={"from": 0, "to": 8})
-    g_width: int = field(default=128, metadata={"from": 1, "to": 1024})
-    d_width: int = field(default=128, metadata={"from": 1, "to": 1024})
+    g_width: int = field(default=64, metadata={"from": 1, "to": 1024})
+    d_width: int = field(default=64, metadata={"from": 1, "to": 1024})
     g_batchnorm: bool = False
     d_batchnorm: bool = False
-    activation: str = field(default="leaky-relu", metadata={"one of": (*ACTIVATIONS,)})
+    activation: str = field(default="relu", metadata={"one of": (*ACTIVATIONS,)})
     optimizer: str = field(default="adam", metadata={"one of": OPTIMIZERS})
-    g_lr: float = field(default=1e-3, metadata={"from": 1e-8, "to": 10})
-    d_lr: float = field(default=1e-3, metadata={"from": 1e-8, "to": 10})
+    g_lr: float = field(default=2e-3, metadata={"from": 2.0**-126, "to": 10})
+    d_lr: float = field(default=2e-3, metadata={"from": 2.0**-126, "to": 10})
     b1: float = field(default=0.5, metadata={"from": 0, "to": 0.9999})
     b2: float = field(default=0.9, metadata={"from": 0, "to": 0.9999})
-    d_steps: int = field(default=1, metadata={"from": 1, "to": 100})
-    average: float = field(default=0.0, metadata={"from": 0, "to": 0.9999})
-    noise: str = field(default="normal", metadata={"one of": KINDS})
+    d_steps: int = field(default=2, metadata={"from": 1, "to": 100})
+    average: float = field(default=0.99, metadata={"from": 0, "to": 0.9999})
+    noise: str = field(default="uniform", metadata={"one of": KINDS})
     noise_size: int = field(default=2, metadata={"from": 1, "to": 256})
     dtype: str = field(default="float32", metadata={"one of": ("float32", "float64")})
     seed: int = field(default=0, metadata={"from": 0, "to": 2**64 - 1})
@@ -103,6 +105,9 @@ class Duel:
 
     settings: a `Settings`.  Attributes: G, D, opt_g, opt_d, latent; generator: the network that
     draws, which is G or its moving average.
+
+    Both networks run on the plain kernels: what is read is what runs, and where a product takes
+    less time than waking a thread, they are the faster ones.
     """
 
     def __init__(self, settings):
@@ -126,12 +131,24 @@ class Duel:
         s = self.settings
         return self.latent.draw(n, seed=s.seed, where=where, step=step, dtype=s.dtype, xp=self.G.xp)
 
+    def samples(self, generator=None, n=COUNT):
+        """Points (n, 2) on the host, of the same z every time; by default of `generator`."""
+        z = self.noise(n, "samples", 0)
+        return to_host((generator or self.generator).forward(z, train=False)[0])
+
+    def train(self, world, steps, batch_size=256):
+        """So many steps from the first one on, each on new points of a world."""
+        s, xp = self.settings, self.G.xp
+        for step in range(steps):
+            real = world.sample(batch_size, seed=s.seed, step=step, dtype=s.dtype, xp=xp)
+            self.step(real, step)
+
     def step(self, real, step, *, d=True, g=True):
-        """A whole training step; returns d_loss, penalty and g_loss (0-d) of those who played."""
+        """A whole training step; returns the values of its stages, the last of each name."""
         values = {}
         for stage in self.stages(real, step, d=d, g=g):
             values |= stage.values
-        return {name: values[name] for name in ("d_loss", "penalty", "g_loss") if name in values}
+        return values
 
     def stages(self, real, step, *, d=True, g=True):
         """Updates of D, then one of G; yields a `Stage` after each part.
@@ -206,15 +223,17 @@ def loss(part, scores):
 
 
 def _network(name, inputs, hidden, width, outputs, batchnorm, settings):
-    chain, weight_init = [], init.HeNormal()
+    chain = []
     for _ in range(hidden):
-        chain += [layers.Dense(inputs, width, weight_init=weight_init)]
+        # Biases spread the kinks of the first layer over the plane; at 0 all go through its middle.
+        biases = init.UniformFanIn(inputs)
+        chain += [layers.Dense(inputs, width, weight_init=init.HeNormal(), bias_init=biases)]
         chain += [layers.BatchNorm(width)] * batchnorm
         chain += [ACTIVATIONS[settings.activation]()]
         inputs = width
     return Sequential(
         [*chain, layers.Dense(inputs, outputs)],
-        name=name, seed=settings.seed, dtype=settings.dtype,
+        name=name, seed=settings.seed, dtype=settings.dtype, kernels="plain",
     )  # fmt: skip
 
 

@@ -43,19 +43,17 @@ class World:
     def quality(self, samples):
         """(modes, good) of samples (n, 2): the number of modes found, the share of good samples.
 
-        As in VEEGAN, section 5.1, and PacGAN, section 4.1: a sample is good within three standard
-        deviations of the centre that is nearest to it, and a mode is found where it is nearest to
-        a good sample.  Both are 0-d results of the samples' own module: nothing waits for a GPU.
-        Raises ValueError for a world without modes.
+        As VEEGAN and PacGAN count: a sample is good within three standard deviations of the centre
+        that is nearest to it, the only one that it can be so near to, and a mode is found where
+        there is a good sample.  Both are 0-d results of the samples' own module and dtype: nothing
+        waits for a GPU.  Raises ValueError for a world without modes.
         """
         if not len(self.centres):
             raise ValueError(f"world {self.name} has no modes: its samples are not good or bad")
-        xp = get_array_module(samples)
-        centres = xp.asarray(self.centres.astype(samples.dtype))
+        centres = get_array_module(samples).asarray(self.centres.astype(samples.dtype))
         squared = ((samples[:, None] - centres) ** 2).sum(axis=-1)  # (n, k)
-        good = squared <= (GOOD * self.sd) ** 2
-        good &= squared == squared.min(axis=1, keepdims=True)
-        return good.any(axis=0).sum(), good.any(axis=1).mean(dtype=samples.dtype)
+        good = (squared <= (GOOD * self.sd) ** 2).astype(samples.dtype)
+        return good.max(axis=0).sum(), good.sum(axis=1).mean()
 
 
 def divergences(samples, data):
@@ -65,7 +63,7 @@ def divergences(samples, data):
     data has no samples; JS is the mean of both from their mean, between 0 and log 2.  The grid has
     30 x 30 cells over the plane that pictures show; what lies outside counts in the cell at the
     edge.  One point, spread evenly over all cells, is added to each set: KL remains finite.
-    GAN Lab shows both in this way (Kahng et al. 2018, arXiv:1809.01587, section 5).
+    GAN Lab shows both in this way (Kahng et al. 2018, arXiv:1809.01587).
     """
     p, q = _shares(data), _shares(samples)
     middle = (p + q) / 2
@@ -80,16 +78,17 @@ def _shares(points):
 
 
 def given(points):
-    """The world of points given by hand: sampling draws from them, with a little noise.
+    """The world of points given by hand, (n, 2): sampling draws from them, with a little noise.
 
-    points: (n, 2), any numbers.  They are moved and shrunk or grown, both directions alike, to fill
-    [-1, 1].  Raises ValueError for another shape, for none and for points that are not finite.
+    Raises ValueError for another shape, for none, and for one that pictures would not show.
     """
     points = np.asarray(points, float)
     if points.ndim != 2 or points.shape[1] != 2 or not len(points):
         raise ValueError(f"points given by hand are an array (n, 2), n >= 1; got {points.shape}")
-    if not np.isfinite(points).all():
-        raise ValueError("points given by hand: one of them is not finite")
+    outside = ~(np.abs(points) <= EXTENT).all(axis=1)  # true for a NaN
+    if outside.any():
+        x, y = points[outside][0]
+        raise ValueError(f"point ({x:g}, {y:g}) is not within {EXTENT} of 0: scale the points")
     return World("points", lambda u: points[(u * len(points)).astype(int)], 0.02)
 
 

@@ -11,11 +11,16 @@ from ..kernels import choose
 from .feed import Feed
 
 
+def things(shape):
+    """What samples of a shape are called."""
+    return "images" if len(shape) == 3 else "points"
+
+
 class Batches:
     """Batches of a dataset, a function of (seed, step): nothing of them need be saved.
 
-    dataset: images uint8 (N, H, W, C), and labels (N,) where there are classes.  size: images a
-    batch.  classes: how many kinds of labels to hand out as codes; 0 for images alone.
+    dataset: images uint8 (N, H, W, C) or points (N, F), and labels (N,) where there are classes.
+    size: of a batch.  classes: how many kinds of labels to hand out as codes; 0 for images alone.
     value_range: what 0 and 255 become.  xp: the array module of the run.
 
     Every epoch has a new random order.  What its last whole batch leaves over comes at another
@@ -25,8 +30,9 @@ class Batches:
 
     def __init__(self, dataset, size, *, seed, classes, value_range, dtype, xp):
         count = len(dataset.images)
+        self.things = things(dataset.images.shape[1:])
         if size > count:
-            raise UserError(f"--batch-size {size} is above the {count} images there are")
+            raise UserError(f"--batch-size {size} is above the {count} {self.things} there are")
         self.dataset, self.size, self.seed, self.classes = dataset, size, seed, classes
         self.value_range, self.dtype, self.xp = value_range, dtype, xp
         self.per_epoch = count // size
@@ -70,7 +76,9 @@ class Batches:
         }
 
     def _scaled(self, pixels):
-        """Pixels, uint8, in the generator's range."""
+        """Pixels, uint8, in the generator's range; points as they are."""
+        if pixels.dtype != np.uint8:
+            return pixels.astype(self.dtype)
         return choose()[type(pixels)].from_pixels(pixels, *self.value_range, self.dtype)
 
     def _checked_labels(self):

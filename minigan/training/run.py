@@ -44,11 +44,12 @@ READ_EVERY = 50  # steps between two readings of the losses from a GPU: each one
 class Run:
     """A training run in the folder `options.out`.
 
-    options: of `training.parse`.  dataset: images uint8 (N, H, W, C), name, source; labels
-    too where the latent has classes.
+    options: of `training.parse`.  dataset: images uint8 (N, H, W, C), or points (N, F), name,
+    source; labels too where the latent has classes.
     networks: dict name -> Sequential, "generator" among them.  optimizers: dict of
     the same names.  latent: the `Latent` of the generator.  value_range: of the
-    generator's images; the real ones are scaled to it.
+    generator's images; the real ones are scaled to it.  picture: function of the generator that
+    draws -> uint8 (H, W, C), what a sheet shows; by default some of its images.
 
     With `options.average` above 0, pictures are those of the generator's moving average.
 
@@ -63,10 +64,20 @@ class Run:
     written or is in use; RunFailed where a loss is not finite.
     """
 
-    def __init__(self, options, dataset, networks, optimizers, *, latent, value_range=(-1.0, 1.0)):
+    def __init__(
+        self,
+        options,
+        dataset,
+        networks,
+        optimizers,
+        *,
+        latent,
+        value_range=(-1.0, 1.0),
+        picture=None,
+    ):
         self.options, self.dataset = options, dataset
         self.networks, self.optimizers = networks, optimizers
-        self.latent, self.value_range = latent, value_range
+        self.latent, self.value_range, self._picture = latent, value_range, picture
         self.folder, self.batch_size = options.out, options.batch_size
         self.device = resolve_device(options.device)
         self.xp = array_module(self.device)
@@ -152,6 +163,11 @@ class Run:
             self.batch_size, **self.address(where), dtype=self.options.dtype, xp=self.xp
         )
 
+    @property
+    def generator(self):
+        """The network that draws: the generator in training, or its moving average."""
+        return self._stored["generator"]
+
     def real_images(self, chosen):
         """Images of the data, (n, H, W, C) on the device, in the generator's range.
 
@@ -222,11 +238,13 @@ class Run:
             self.total_steps,
             steps_per_epoch=self.steps_per_epoch,
             batch_size=self.batch_size,
+            things=self.batches.things,
             start_step=self.step,
         )
         note = self._progress.note
         dataset = self.dataset
-        note(f"data: {len(dataset.images):,} images {dataset.name}, {dataset.source}")
+        count = f"{len(dataset.images):,} {self.batches.things}"
+        note(f"data: {count} {dataset.name}, {dataset.source}")
         note(f"parameters: {sizes}; {self.device}, {self.options.dtype}; results in {self.folder}")
         if repaired:
             note(f"{self.folder / HISTORY} had lost or changed rows: restored from the checkpoint")
@@ -296,8 +314,9 @@ class Run:
 
     def _write_sheet(self, name):
         """Write the sheet of this moment; the images on it, (kinds, N, H, W, C)."""
-        images = draw(self._stored["generator"], self.latent, seed=self.options.seed, xp=self.xp)
-        self._results.write_sheet(name, sheet(images, self.value_range))
+        images = draw(self.generator, self.latent, seed=self.options.seed, xp=self.xp)
+        shown = self._picture(self.generator) if self._picture else sheet(images, self.value_range)
+        self._results.write_sheet(name, shown)
         return images
 
     def _write_gif(self):
@@ -317,12 +336,14 @@ class Run:
 
     def _done(self):
         """The last line of a run that nothing stopped."""
-        checkpoint = self.folder / CHECKPOINT
-        sample = ["python", "-m", "minigan", "sample", checkpoint, "--out", "more.png"]
+        checkpoint, points = self.folder / CHECKPOINT, self.batches.things == "points"
+        more = "more.npy" if points else "more.png"
+        sample = ["python", "-m", "minigan", "sample", checkpoint, "--out", more]
         if self.latent.classes:
             sample += ["--label", self.latent.classes[-1]]
         return printable(
-            f"done: {self.folder / GIF}, {LOSSES}, {HISTORY}; more pictures: {command_line(sample)}"
+            f"done: {self.folder / GIF}, {LOSSES}, {HISTORY}; "
+            f"more {'points' if points else 'pictures'}: {command_line(sample)}"
         )
 
     def _stop(self, signal_number):
