@@ -25,7 +25,6 @@ from browser import PROGRAM, Browser
 from helpers import environment, python, run
 
 import minigan as mg
-from minigan import kernels
 from minigan.__main__ import main
 from minigan.study import formulas
 from minigan.study.duel import GAMES, OPTIMIZERS, PENALTIES, STAGES, Duel, Settings, loss
@@ -136,9 +135,9 @@ def test_a_frame_has_the_numbers_of_a_duel_that_is_stepped_directly(changes):
         frame = shown(session)
     duel, values = directly(settings, EVERY)
     assert frame["step"] == EVERY and not frame["running"] and frame["stage"] is None
-    x = np.linspace(-EXTENT, EXTENT, view.SIDE)
-    for row, column in ((0, 0), (0, -1), (-1, 0), (10, 20)):  # the first row is at the bottom
-        place = np.array([[x[column], x[row]]], duel.D.dtype)
+    x = ((np.arange(view.SIDE) + 0.5) / view.SIDE * 2 - 1) * EXTENT
+    for row, column in ((0, 0), (0, -1), (-1, 0), (10, 20)):  # the first row is at the top
+        place = np.array([[x[column], -x[row]]], duel.D.dtype)
         score = duel.D.forward(place, train=False)[0]
         assert frame["surface"][row, column] == pytest.approx(float(score[0, 0]), rel=1e-4, abs=1e-6)
     fake = duel.generator.forward(duel.noise(view.SHOWN, "shown", 0), train=False)[0]
@@ -347,7 +346,7 @@ def test_stages_are_described_with_formulas_and_code_that_is_there(game, penalty
 def test_code_is_what_a_stage_calls():
     stages = {stage["name"]: [function["name"] for function in stage["code"]]
               for stage in described(replace(SMALL, penalty="wgan-gp", loss="hinge"))}  # fmt: skip
-    assert stages["D forward"] == ["dense", "leaky_relu", "hinge"]
+    assert stages["D forward"] == ["dense", "relu", "hinge"]
     assert "distance_from_one" in stages["penalty"] and "interpolate" in stages["penalty"]
     assert stages["D update"] == ["adam"] and stages["G update"] == ["adam", "average"]
     assert stages["through D"][-1] == "wasserstein" and "dense_dx" in stages["through D"]
@@ -541,7 +540,6 @@ def test_a_page_that_goes_away_is_no_error(server, capfd):
 
 @pytest.mark.parametrize("words, opened", [([], 1), (["--no-browser"], 0)])
 def test_the_command_opens_the_page(words, opened, monkeypatch, capsys):
-    monkeypatch.setattr(kernels, "default", kernels.default)
     urls = []
     monkeypatch.setattr(server_module.webbrowser, "open", urls.append)
 
@@ -575,8 +573,7 @@ def test_ctrl_c_ends_it(tmp_path):
     assert process.returncode == 130 and out == "" and ONE_LINE.fullmatch(errors)
 
 
-def test_a_port_that_is_taken(capsys, monkeypatch):
-    monkeypatch.setattr(kernels, "default", kernels.default)
+def test_a_port_that_is_taken(capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert run(main, "lab", "--port", port, "--no-browser") == 2
@@ -651,9 +648,9 @@ def test_every_control_has_a_name_and_is_reached_by_keyboard(browser, server):
 
 
 OTHERS = dict(
-    loss="hinge", penalty="wgan-gp", strength=0.3, g_layers=1, d_layers=3, g_width=16, d_width=12,
+    loss="hinge", penalty="r1", strength=0.3, g_layers=1, d_layers=3, g_width=16, d_width=12,
     g_batchnorm=True, activation="tanh", optimizer="rmsprop", g_lr=3e-3, d_lr=2.5e-3, b1=0.25,
-    b2=0.99, d_steps=2, average=0.9, noise="uniform", noise_size=3, seed=7, world="points",
+    b2=0.99, d_steps=2, average=0.9, noise="normal", noise_size=3, seed=7, world="points",
     points=[[0.5, -0.25], [-1, 1.01]], batch=32, begin=3, learns="G", pace="slow",
 )  # fmt: skip
 
@@ -740,13 +737,13 @@ def test_inside_a_step(browser, server):
 @in_a_browser
 def test_the_picture_is_of_d_s_scores(browser, server):
     """In the corners, where D's surface alone is shown: green where it is above the middle."""
-    for _ in range(30):
-        server.session.do({"do": "step"})
-    visit(browser, server, "#g_width=8&d_width=8&batch=16&show=surface&seed=1")
+    visit(browser, server, "#loss=minimax&g_width=8&d_width=8&begin=40&show=surface")
+    browser.wait("frame.step === 40 && !frame.running")
+    time.sleep(0.1)
     scores = shown(server.session)["surface"]
-    pixels = browser.value("""(c => [[0.02, 0.98], [0.98, 0.98], [0.02, 0.02], [0.98, 0.02], [0.5, 0.5]].map(([x, y]) =>
+    pixels = browser.value("""(c => [[0.01, 0.01], [0.99, 0.01], [0.01, 0.99], [0.99, 0.99], [0.5, 0.5]].map(([x, y]) =>
         [...c.getContext("2d").getImageData(x * c.width, y * c.height, 1, 1).data]))(id("plane"))""")
-    places = [scores[0, 0], scores[0, -1], scores[-1, 0], scores[-1, -1], scores[22, 22]]
+    places = [scores[0, 0], scores[0, -1], scores[-1, 0], scores[-1, -1], scores[24, 24]]
     for score, (red, green, blue, alpha) in zip(places, pixels, strict=True):
         assert alpha == pytest.approx(105 * abs(np.tanh(score / 2)), abs=6)
         if alpha > 20:

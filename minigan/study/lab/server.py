@@ -23,7 +23,6 @@ from pathlib import Path
 from socketserver import TCPServer
 from urllib.parse import parse_qs, urlsplit
 
-from ... import kernels
 from ...errors import UserError, printable
 from .session import Session
 from .settings import FIRST
@@ -168,7 +167,6 @@ class Handler(BaseHTTPRequestHandler):
 
 def lab(options):
     """Serve the lab until Ctrl-C."""
-    kernels.use("plain")  # what the page quotes is what runs; of so few numbers it is quicker too
     session = Session(FIRST)
     try:
         with Server(session, options.port) as server:

@@ -18,7 +18,7 @@ from dataclasses import asdict
 import numpy as np
 
 from ..duel import Duel
-from ..worlds import WORLDS, divergences
+from ..worlds import EXTENT, WORLDS, divergences
 from . import view
 from .curves import Curves
 from .settings import FIRST, LIVE, PACES
@@ -266,7 +266,7 @@ class Session:
             self._about = dict(
                 settings=asdict(s),
                 defaults=asdict(FIRST),
-                extent=view.EXTENT,
+                extent=EXTENT,
                 worlds={name: view.packed(world.sample(OF_A_WORLD, seed=0))
                         for name, world in WORLDS.items()},
                 real=view.packed(self._data[: view.SHOWN]),

@@ -8,21 +8,18 @@ from statistics import NormalDist
 
 import numpy as np
 
-from ..duel import loss
-from ..worlds import EXTENT
+from ..plane import gradient, scores_on_grid
 
 SHOWN = 400  # points of each kind
 ARROWS = 100  # of the first so many
-SIDE = 44  # of the grid of places where D is asked
+SIDE = 48  # of the grid of places where D is asked
 CELLS = 24  # of the noise's grid, in each of two directions
 COVERED = 0.98  # of the noise in each direction
 
 
 def surface(duel):
-    """D's scores (SIDE, SIDE) of a grid of places; row 0 is the bottom of the picture."""
-    x = np.linspace(-EXTENT, EXTENT, SIDE)
-    places = np.stack(np.meshgrid(x, x), axis=-1).reshape(-1, 2).astype(duel.D.dtype)
-    return duel.D.forward(places, train=False)[0].reshape(SIDE, SIDE)
+    """D's scores (SIDE, SIDE) of a grid of places, as `scores_on_grid` has them: row 0 is the top."""
+    return scores_on_grid(duel.D, SIDE)
 
 
 def samples(duel, count=SHOWN, where="shown", step=0):
@@ -32,9 +29,7 @@ def samples(duel, count=SHOWN, where="shown", step=0):
 
 def wishes(duel, points):
     """-dfake (N, 2) at points (N, 2): where D, and G's loss, would have each of them go."""
-    scores, cache = duel.D.forward(points, train=False)
-    _, dscores = loss(duel.game.generator, scores)
-    return -duel.D.backward(dscores, cache, params=False)
+    return -gradient(duel.D, duel.game, points)
 
 
 def noise_map(duel):
