@@ -648,7 +648,7 @@ def test_every_control_has_a_name_and_is_reached_by_keyboard(browser, server):
 
 
 OTHERS = dict(
-    loss="hinge", penalty="r1", strength=0.3, g_layers=1, d_layers=3, g_width=16, d_width=12,
+    loss="hinge", penalty="r1", strength=0.3, g_layers=1, d_layers=4, g_width=16, d_width=12,
     g_batchnorm=True, activation="tanh", optimizer="rmsprop", g_lr=3e-3, d_lr=2.5e-3, b1=0.25,
     b2=0.99, d_steps=2, average=0.9, noise="normal", noise_size=3, seed=7, world="points",
     points=[[0.5, -0.25], [-1, 1.01]], batch=32, begin=3, learns="G", pace="slow",

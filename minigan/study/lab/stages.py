@@ -9,14 +9,14 @@ from ..duel import GAMES, STAGES, Duel
 from ..formulas import Watched, entry
 from .mathml import mathml
 
-# Of each function of a loss: the loss and its gradient, of scores a; (t) or (sign) as in plain.py.
+# Of each function of a loss, as in `game.LOSSES`: what it is the mean of, and N times its gradient.
 FORMULAS = {
-    ("bce_with_logits", 1.0): (r"-\log \sigma(a_i)", r"(\sigma(a_i) - 1)"),
+    ("bce_with_logits", 1.0): (r"-\log \sigma(a_i)", r"\sigma(a_i) - 1"),
     ("bce_with_logits", 0.0): (r"-\log(1 - \sigma(a_i))", r"\sigma(a_i)"),
     ("minimax",): (r"\log(1 - \sigma(a_i))", r"-\sigma(a_i)"),
     ("hinge", -1): (r"\max(0, 1 - a_i)", r"-[a_i < 1]"),
     ("hinge", +1): (r"\max(0, 1 + a_i)", r"[a_i > -1]"),
-    ("least_squares", 1.0): (r"\frac{1}{2}(a_i - 1)^2", r"(a_i - 1)"),
+    ("least_squares", 1.0): (r"\frac{1}{2}(a_i - 1)^2", r"a_i - 1"),
     ("least_squares", 0.0): (r"\frac{1}{2}a_i^2", r"a_i"),
     ("wasserstein", -1): (r"-a_i", r"-1"),
     ("wasserstein", +1): (r"a_i", r"1"),
@@ -73,8 +73,8 @@ def described(settings):
             rf"L_D = \frac{{1}}{{N}} \sum_i {real} + \frac{{1}}{{N}} \sum_i {_tilde(fake)}",
         ),
         "D backward": (
-            rf"\text{{da}}_i = \frac{{1}}{{N}}{dreal} \quad "
-            rf"\text{{d}} \tilde a_i = \frac{{1}}{{N}}{_tilde(dfake)}",
+            rf"\text{{da}}_i = \frac{{{dreal}}}{{N}} \quad "
+            rf"\text{{d}} \tilde a_i = \frac{{{_tilde(dfake)}}}{{N}}",
             LAYERS,
         ),
         "penalty": PENALTIES.get(settings.penalty),
@@ -82,7 +82,7 @@ def described(settings):
         "G forward": (r"\tilde x = G(z)",),
         "through D": (
             rf"L_G = \frac{{1}}{{N}} \sum_i {_tilde(drawn)}",
-            rf"\text{{d}} \tilde a_i = \frac{{1}}{{N}}{_tilde(ddrawn)}",
+            rf"\text{{d}} \tilde a_i = \frac{{{_tilde(ddrawn)}}}{{N}}",
             r"\text{dfake} = \frac{\partial L_G}{\partial \tilde x}",
         ),
         "G backward": (LAYERS,),
