@@ -11,7 +11,8 @@ many modes they find and the share of good ones, within three standard deviation
 
 The training step is `Duel.stages` in minigan/study/duel.py.  It reads like that of the other
 examples, and is there because the laboratory stops between its parts: written here too, the two
-would have to be kept the same.
+would have to be kept the same.  Networks so small are fastest on the plain kernels and always run
+on them; --kernels is for the losses alone.
 """
 
 import warnings

@@ -188,6 +188,7 @@ class TestSettings:
         assert (made.opt_g.lr, made.opt_d.lr, made.opt_d.b1, made.opt_d.b2) == (0.5, 0.25, 0.1, 0.2)
         assert np.abs(made.noise(100, "z", 0)).max() <= 1
         assert np.abs(duel(noise="normal").noise(100, "z", 0)).max() > 1
+        assert made.G.kernels.name == made.D.kernels.name == "plain"
         assert type(duel(optimizer="rmsprop").opt_g).__name__ == "RMSProp"
         assert type(duel(optimizer="sgd").opt_d).__name__ == "SGD"
 
@@ -225,6 +226,7 @@ class TestSettings:
         (dict(g_lr="1e-3"), "g_lr='1e-3' is not float"),
         (dict(d_lr=float("nan")), "d_lr=nan is not between"),
         (dict(d_lr=0), "d_lr=0 is not between"),
+        (dict(strength=0.0), "strength=0.0 is not between"),
         (dict(seed=-1), "seed=-1 is not between"),
         (dict(b1=1.0), "b1=1.0 is not between"),
         (dict(d_batchnorm=True, penalty="r1"), "penalty='r1' with d_batchnorm=True"),

@@ -188,6 +188,15 @@ class TestPicture:
         assert np.array_equal(pixel((-1.0, 0.18)), plane.ARROW)  # the head, upwards
         assert (pixel((-1.0, -0.1)) > 150).all()
 
+    def test_points_far_away(self):
+        """A G that has run off is not in the picture, whatever its numbers are."""
+        away = np.array([(1e30, 0), (np.nan, 0), (-np.inf, np.inf), (0, 1.5)])
+        nothing = np.empty((0, 2))
+        D, game = plain_d((0, 1)), GAMES["wasserstein"]
+        assert np.array_equal(
+            plane.drawing(D, game, nothing, away), plane.drawing(D, game, nothing, nothing)
+        )
+
     def test_a_flat_d(self):
         """Neither scores nor gradients to tell apart: no arrow, no warning."""
         made = plane.picture(plain_d((0, 0)), GAMES["wasserstein"], *np.zeros((2, 1, 2)), "flat")

@@ -25,6 +25,15 @@ ACTIVATIONS = {
     "relu": layers.ReLU, "leaky-relu": lambda: layers.LeakyReLU(0.2), "tanh": layers.Tanh,
 }  # fmt: skip
 OPTIMIZERS = ("adam", "rmsprop", "sgd")
+SMALLEST = 2.0**-126  # number that float32 has with all its digits
+
+
+def one_of(default, *choices):
+    return field(default=default, metadata={"choices": choices})
+
+
+def between(default, low, high):
+    return field(default=default, metadata={"limits": (low, high)})
 
 
 @dataclass(frozen=True)
@@ -38,27 +47,27 @@ class Settings:
     noise, noise_size: kind and size of z.
     """
 
-    loss: str = field(default="wasserstein", metadata={"one of": (*GAMES,)})
-    penalty: str = field(default="wgan-gp", metadata={"one of": PENALTIES})
-    strength: float = field(default=0.1, metadata={"from": 0, "to": 1e6})
-    g_layers: int = field(default=3, metadata={"from": 0, "to": 8})
-    d_layers: int = field(default=3, metadata={"from": 0, "to": 8})
-    g_width: int = field(default=64, metadata={"from": 1, "to": 1024})
-    d_width: int = field(default=64, metadata={"from": 1, "to": 1024})
+    loss: str = one_of("wasserstein", *GAMES)
+    penalty: str = one_of("wgan-gp", *PENALTIES)
+    strength: float = between(0.1, SMALLEST, 1e6)
+    g_layers: int = between(3, 0, 8)
+    d_layers: int = between(3, 0, 8)
+    g_width: int = between(64, 1, 1024)
+    d_width: int = between(64, 1, 1024)
     g_batchnorm: bool = False
     d_batchnorm: bool = False
-    activation: str = field(default="relu", metadata={"one of": (*ACTIVATIONS,)})
-    optimizer: str = field(default="adam", metadata={"one of": OPTIMIZERS})
-    g_lr: float = field(default=2e-3, metadata={"from": 2.0**-126, "to": 10})
-    d_lr: float = field(default=2e-3, metadata={"from": 2.0**-126, "to": 10})
-    b1: float = field(default=0.5, metadata={"from": 0, "to": 0.9999})
-    b2: float = field(default=0.9, metadata={"from": 0, "to": 0.9999})
-    d_steps: int = field(default=2, metadata={"from": 1, "to": 100})
-    average: float = field(default=0.99, metadata={"from": 0, "to": 0.9999})
-    noise: str = field(default="uniform", metadata={"one of": KINDS})
-    noise_size: int = field(default=2, metadata={"from": 1, "to": 256})
-    dtype: str = field(default="float32", metadata={"one of": ("float32", "float64")})
-    seed: int = field(default=0, metadata={"from": 0, "to": 2**64 - 1})
+    activation: str = one_of("relu", *ACTIVATIONS)
+    optimizer: str = one_of("adam", *OPTIMIZERS)
+    g_lr: float = between(2e-3, SMALLEST, 10)
+    d_lr: float = between(2e-3, SMALLEST, 10)
+    b1: float = between(0.5, 0, 0.9999)
+    b2: float = between(0.9, 0, 0.9999)
+    d_steps: int = between(2, 1, 100)
+    average: float = between(0.99, 0, 0.9999)
+    noise: str = one_of("uniform", *KINDS)
+    noise_size: int = between(2, 1, 256)
+    dtype: str = one_of("float32", "float32", "float64")
+    seed: int = between(0, 0, 2**64 - 1)
 
     def __post_init__(self):
         for setting in fields(self):
@@ -71,15 +80,14 @@ class Settings:
 
 
 def _check(setting, value):
-    kind, limits, place = type(setting.default), setting.metadata, f"{setting.name}={value!r}"
-    if "one of" in limits and value not in limits["one of"]:
-        raise ValueError(f"{place} is not one of {', '.join(limits['one of'])}")
-    if kind is float and type(value) is int:
-        kind = int
-    if type(value) is not kind:
+    kind, place = type(setting.default), f"{setting.name}={value!r}"
+    choices, limits = setting.metadata.get("choices"), setting.metadata.get("limits")
+    if choices and value not in choices:
+        raise ValueError(f"{place} is not one of {', '.join(choices)}")
+    if type(value) not in ((float, int) if kind is float else (kind,)):
         raise ValueError(f"{place} is not {kind.__name__}: give one such as {setting.default!r}")
-    if "from" in limits and not limits["from"] <= value <= limits["to"]:  # true for a NaN
-        raise ValueError(f"{place} is not between {limits['from']} and {limits['to']}")
+    if limits and not limits[0] <= value <= limits[1]:  # true for a NaN
+        raise ValueError(f"{place} is not between {limits[0]} and {limits[1]}")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ enlarged and then reduced, which smooths their edges.
 import numpy as np
 
 from ..arrays import to_host
+from ..training.plot import COLOURS, INK, PALE_INK
 from .duel import loss
 from .worlds import EXTENT
 
@@ -18,8 +19,7 @@ BANDS = 9
 POINTS, ARROWS = 500, 80  # real and generated ones that are shown; arrows
 LONGEST = 0.2  # arrow, in units of the plane
 
-INK, PALE_INK = (35, 35, 35), (105, 105, 105)
-REAL, FAKE, ARROW = (0, 114, 178), (213, 94, 0), (35, 35, 35)
+REAL, FAKE, ARROW = *COLOURS[:2], INK
 LOW, HIGH = np.array((255, 226, 196)), np.array((199, 224, 243))  # of D's scores; white between
 
 
@@ -49,16 +49,19 @@ def drawing(D, game, real, fake):
     """The plane at a moment, uint8 (480, 480, 3).
 
     D: the discriminator; game: a `Loss`, whose gradient for G gives the arrows, -dfake, the longest
-    of one length.  real, fake: points (n, 2) on the host, of which the first 500 are shown.
+    of one length.  real, fake: points (n, 2) on the host, of which the first 500 are shown, as far
+    as they lie within the picture.
     """
     from PIL import Image
 
-    real, fake = real[:POINTS], fake[:POINTS]
+    real, fake = (
+        points[:POINTS][(np.abs(points[:POINTS]) <= EXTENT).all(axis=1)] for points in (real, fake)
+    )
     canvas = Image.fromarray(surface(scores_on_grid(D)))
     for points, colour, radius in ((fake, FAKE, 1.8), (real, REAL, 1.1)):
         _stamp(canvas, colour, [_dot(x, y, radius) for x, y in _pixels(points)])
-    start = fake[:ARROWS]
-    _stamp(canvas, ARROW, _arrows(start, -gradient(D, game, start)))
+    if len(start := fake[:ARROWS]):
+        _stamp(canvas, ARROW, _arrows(start, -gradient(D, game, start)))
     return np.asarray(canvas)
 
 
