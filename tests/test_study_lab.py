@@ -2,14 +2,12 @@
 
 import base64
 import http.client
+import importlib
 import json
-import os
 import re
-import select
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 import xml.etree.ElementTree as xml
@@ -24,10 +22,10 @@ import pytest
 from browser import PROGRAM, Browser
 from helpers import environment, python, run
 
-import minigan as mg
+from minigan import threads
 from minigan.__main__ import main
 from minigan.study import formulas
-from minigan.study.duel import GAMES, OPTIMIZERS, PENALTIES, STAGES, Duel, Settings, loss
+from minigan.study.duel import GAMES, OPTIMIZERS, PENALTIES, STAGES, Duel, loss
 from minigan.study.lab import server as server_module
 from minigan.study.lab import view
 from minigan.study.lab.curves import MOST, Curves
@@ -40,7 +38,6 @@ from minigan.study.worlds import EXTENT, divergences
 
 pytestmark = pytest.mark.host
 SMALL = replace(FIRST, g_width=8, d_width=8, batch=16)
-NARROW = dict(g_width=8, d_width=8, batch=16)
 PAGE = Path(server_module.__file__).with_name("page.html").read_text(encoding="utf-8")
 ONE_LINE = re.compile(r"[^\n]+\n")
 
@@ -139,7 +136,8 @@ def test_a_frame_has_the_numbers_of_a_duel_that_is_stepped_directly(changes):
     for row, column in ((0, 0), (0, -1), (-1, 0), (10, 20)):  # the first row is at the top
         place = np.array([[x[column], -x[row]]], duel.D.dtype)
         score = duel.D.forward(place, train=False)[0]
-        assert frame["surface"][row, column] == pytest.approx(float(score[0, 0]), rel=1e-4, abs=1e-6)
+        shown_score = frame["surface"][row, column]
+        assert shown_score == pytest.approx(float(score[0, 0]), rel=1e-4, abs=1e-6)
     fake = duel.generator.forward(duel.noise(view.SHOWN, "shown", 0), train=False)[0]
     np.testing.assert_array_equal(frame["fake"], fake)
     data = settings.the_world().sample(1000, seed=settings.seed, where="shown")
@@ -150,14 +148,14 @@ def test_a_frame_has_the_numbers_of_a_duel_that_is_stepped_directly(changes):
     if len(settings.the_world().centres):
         modes, good = settings.the_world().quality(judged)
         assert (frame["now"]["modes"], frame["now"]["good"]) == (modes, pytest.approx(float(good)))
-    for name in VALUES:
-        there = values.get(name)
-        expected = None if there is None else pytest.approx(float(np.linalg.norm(there)), rel=1e-5)
-        shown_value = frame["now"][name]
-        assert (shown_value if np.ndim(there) or shown_value is None else abs(shown_value)) == expected
-    np.testing.assert_allclose(
-        frame["curves"]["points"][-1], [frame["now"][name] or np.nan for name in VALUES], rtol=1e-6
-    )
+    for name, point in zip(VALUES, frame["curves"]["points"][-1], strict=True):
+        if name in values:
+            value = values[name]
+            value = float(np.linalg.norm(value) if np.ndim(value) else value)
+            assert frame["now"][name] == pytest.approx(value, rel=1e-5)
+            assert point == pytest.approx(value, rel=1e-5)
+        else:
+            assert frame["now"][name] is None and np.isnan(point)
     assert frame["judged"]["points"].shape == (1, 4) and frame["judged"]["stretch"] == EVERY
 
 
@@ -301,6 +299,14 @@ def test_numbers_that_overflow_are_told_and_stop_it():
     json.dumps(frame, allow_nan=False)
 
 
+def test_small_products_wake_no_other_threads():
+    users = threads._blas._users
+    with session_of() as session:
+        shown(session)
+        assert threads._blas._users == users + 1
+    assert threads._blas._users == users
+
+
 def test_frames_are_numbered_and_made_when_there_is_something_new(session):
     first = session.frame(0).result(10)
     waiting = session.frame(first["number"])
@@ -357,7 +363,10 @@ def test_formulas_of_the_losses_are_what_runs(part):
     """As Python: the mean of the first is the loss, the second over N its gradient."""
     a = np.random.default_rng(0).standard_normal((7, 1))
     names = dict(
-        a=a, log=np.log, sigma=lambda x: 1 / (1 + np.exp(-x)), max=np.maximum,
+        a=a,
+        log=np.log,
+        sigma=lambda x: 1 / (1 + np.exp(-x)),
+        max=np.maximum,
         indicator=lambda x: x * 1.0,
     )
 
@@ -467,8 +476,8 @@ JSON = {"Content-Type": "application/json"}
     "method, path, body, headers, status, message",
     [
         ("GET", "/nothing", None, {}, 404, "there is no /nothing: the page is at http://127"),
-        ("GET", "/frame?after=-1", None, {}, 400, "after=-1: expected the number of a frame"),
-        ("GET", "/frame?after=" + "9" * 5000, None, {}, 400, "expected the number of a frame"),
+        ("GET", "/frame?after=-1", None, {}, 400, "after=-1: expected a frame's number"),
+        ("GET", "/frame?after=" + "9" * 5000, None, {}, 400, "expected a frame's number"),
         ("POST", "/frame", "{}", JSON, 404, "there is no /frame: commands go to /do"),
         ("PUT", "/do", "{}", JSON, 501, "Unsupported method ('PUT')"),
         ("POST", "/do", "{}", {}, 415, "a command is of Content-Type application/json"),
@@ -492,7 +501,9 @@ def test_a_bad_request_gets_one_line(server, method, path, body, headers, status
     assert tell(server, {"do": "step"})[0] == 204  # it goes on
 
 
-@pytest.mark.parametrize("sent", [b"nonsense\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\x16\x03\x01\r\n"])
+@pytest.mark.parametrize(
+    "sent", [b"nonsense\r\n\r\n", b"GET / HTTP/9\r\n\r\n", b"\x16\x03\x01\r\n"]
+)
 def test_what_is_no_request_gets_one_line(server, sent):
     with socket.create_connection(server.server_address, timeout=10) as connection:
         connection.sendall(sent)
@@ -581,6 +592,18 @@ def test_a_port_that_is_taken(capsys):
     assert ONE_LINE.fullmatch(error) and f"port {port} " in error and "--port 0" in error
 
 
+def test_the_benchmark_measures_the_lab(monkeypatch):
+    monkeypatch.syspath_prepend(formulas.PACKAGE.parent / "benchmarks")
+    speeds = importlib.import_module("lab_speed")
+    assert list(speeds.USUAL) == list(GAMES)
+    monkeypatch.setattr(speeds, "USUAL", {"hinge": ("r1", 0.03)})
+    with speeds.lab() as url:
+        client = speeds.Client(url)
+        [(loss, penalty, steps, frames)] = speeds.measure(client, client.speed, 0.2)
+        client.connection.close()
+    assert (loss, penalty) == ("hinge", "r1") and steps > 0 and frames > 0
+
+
 def test_all_pages_are_in_the_package():
     pattern = re.search(r'"minigan\.study" = (\[.*\])', (formulas.PACKAGE.parent / "pyproject.toml")
                         .read_text(encoding="utf-8"))[1]  # fmt: skip
@@ -591,8 +614,7 @@ def test_all_pages_are_in_the_package():
 
 # The page, in a browser.
 
-in_a_browser = pytest.mark.skipif(PROGRAM is None, reason="needs chromium: apt-get install chromium")
-STATE = "[frame.step, frame.running]"
+in_a_browser = pytest.mark.skipif(PROGRAM is None, reason="no chromium: apt-get install it")
 
 
 @pytest.fixture(scope="module")
@@ -629,8 +651,9 @@ def test_every_control_has_a_name_and_is_reached_by_keyboard(browser, server):
     visit(browser, server, "#world=points&points=0_0")
     controls = """[...document.querySelectorAll("button, select, input, summary, [tabindex]")]
         .filter(e => !e.disabled && e.offsetParent)"""
-    assert browser.value(f"""{controls}.filter(e => !(e.labels?.length && e.labels[0].textContent)
-        && !e.ariaLabel && !e.textContent.trim()).map(e => e.outerHTML)""") == []
+    nameless = browser.value(f"""{controls}.filter(e => !e.labels?.[0]?.textContent
+        && !e.ariaLabel && !e.textContent.trim()).map(e => e.outerHTML)""")
+    assert nameless == []
     # Of a group of radio buttons one is in the order; the arrow keys lead to the others.
     names = f"[...new Set({controls}.map(e => e.name || e.id || e.textContent))]"
     expected, reached = set(browser.value(names)), set()
@@ -639,9 +662,8 @@ def test_every_control_has_a_name_and_is_reached_by_keyboard(browser, server):
         reached.add(browser.value("(e => e.name || e.id || e.textContent)(document.activeElement)"))
         if expected <= reached:
             break
-        outline = browser.value("""(e => [e, e.nextElementSibling, e.nextElementSibling?.nextElementSibling]
-            .some(x => x && getComputedStyle(x).outlineStyle !== "none"))(document.activeElement)""")
-        assert outline or browser.value("document.activeElement === document.body")
+        assert browser.value("""(e => e === document.body || [...e.parentNode.children].some(
+            each => getComputedStyle(each).outlineStyle !== "none"))(document.activeElement)""")
     assert expected <= reached
     settings = {setting.name for setting in fields(LabSettings)} - {"dtype", "points"}
     assert settings <= reached
@@ -668,18 +690,22 @@ def test_a_link_restores_all_settings(browser, server):
     visit(browser, server, link)
     assert browser.value("about.settings") == asdict(LabSettings()) | asdict(FIRST) | OTHERS
     assert "grid" in browser.value("[...shown]")
-    controls = browser.value("""Object.fromEntries([...document.querySelectorAll("select, #settings input, #pace input")]
-        .filter(e => e.type !== "radio" || e.checked).map(e => [e.name, e.type === "checkbox" ? e.checked : e.value]))""")
+    controls = browser.value("""Object.fromEntries(
+        [...document.querySelectorAll("select, #settings input, #pace input")]
+        .filter(e => e.type !== "radio" || e.checked)
+        .map(e => [e.name, e.type === "checkbox" ? e.checked : e.value]))""")
     for name, value in OTHERS.items():
         if name != "points":
-            assert controls[name] == (value if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)), name
+            assert controls[name] == (value if value is True else str(value)), name
     assert browser.value("location.hash") == link
 
 
 @in_a_browser
 def test_a_choice_goes_to_the_engine_and_into_the_address(browser, server):
     visit(browser, server)
-    browser.value("""(e => { e.value = "hinge"; e.dispatchEvent(new Event("change")); })(document.querySelector("[name=loss]"))""")
+    browser.value("document.querySelector('[name=loss]').focus()")
+    for letter in "hinge":
+        browser.press(letter)
     browser.wait("about.settings.loss === 'hinge' && location.hash.includes('loss=hinge')")
     browser.value("document.querySelector('[name=d_batchnorm]').click()")  # not with R1
     browser.wait("id('says').textContent.includes('take one of them')")
@@ -741,8 +767,9 @@ def test_the_picture_is_of_d_s_scores(browser, server):
     browser.wait("frame.step === 40 && !frame.running")
     time.sleep(0.1)
     scores = shown(server.session)["surface"]
-    pixels = browser.value("""(c => [[0.01, 0.01], [0.99, 0.01], [0.01, 0.99], [0.99, 0.99], [0.5, 0.5]].map(([x, y]) =>
-        [...c.getContext("2d").getImageData(x * c.width, y * c.height, 1, 1).data]))(id("plane"))""")
+    pixels = browser.value("""(c => [[.01, .01], [.99, .01], [.01, .99], [.99, .99], [.5, .5]].map(
+        ([x, y]) => [...c.getContext("2d").getImageData(x * c.width, y * c.height, 1, 1).data]
+    ))(id("plane"))""")
     places = [scores[0, 0], scores[0, -1], scores[-1, 0], scores[-1, -1], scores[24, 24]]
     for score, (red, green, blue, alpha) in zip(places, pixels, strict=True):
         assert alpha == pytest.approx(105 * abs(np.tanh(score / 2)), abs=6)

@@ -1,4 +1,4 @@
-"""Formulas as MathML, which browsers draw without script or network, from the little of TeX we need.
+"""Formulas as MathML, which browsers draw without script or network, from a little of TeX.
 
     mathml(r"-\\frac{1}{N} \\sum_i \\log \\sigma(a_i)")
 
@@ -14,7 +14,7 @@ SYMBOLS = {
 }  # fmt: skip
 OPERATORS = {"gets": "←", "nabla": "∇", "partial": "∂", "sim": "∼", "sum": "∑", "|": "‖"}
 FUNCTIONS = ("clip", "log", "max")
-ACCENTS = {"bar": "¯", "hat": "^", "tilde": "~"}
+ACCENTS = {"bar": "¯", "hat": "^", "tilde": "˜"}
 _TOKEN = re.compile(r"\\text\{[^}]*\}|\\[a-zA-Z]+|\\\||\d+(?:\.\d+)?|\S")
 
 
@@ -39,6 +39,8 @@ def _scripted(tokens):
         marks += tokens.popleft()
         parts.append(_atom(tokens))
     tag = {"": "mrow", "_": "msub", "^": "msup", "_^": "msubsup"}[marks]
+    if parts[0] == f"<mo>{OPERATORS['sum']}</mo>":
+        tag = "munder"
     return f"<{tag}>{''.join(parts)}</{tag}>" if marks else parts[0]
 
 
@@ -62,7 +64,8 @@ def _command(name, tokens):
     if name == "quad":
         return '<mspace width="1.4em"/>'
     if name in ACCENTS:
-        return f'<mover accent="true">{_atom(tokens)}<mo>{ACCENTS[name]}</mo></mover>'
+        accent = f'<mo stretchy="false">{ACCENTS[name]}</mo>'
+        return f'<mover accent="true">{_atom(tokens)}{accent}</mover>'
     if name in FUNCTIONS:
         return f"<mi>{name}</mi><mo>&#x2061;</mo>"  # which is applied to what follows
     return f"<mi>{SYMBOLS[name]}</mi>" if name in SYMBOLS else f"<mo>{OPERATORS[name]}</mo>"

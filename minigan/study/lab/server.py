@@ -1,15 +1,16 @@
 """The lab's server: a page, its frames and its commands, on this machine alone.
 
     GET  /               the page
-    GET  /frame?after=7  JSON: what is to be seen, once it is younger than frame 7; else 204 in a while
-    POST /do             JSON: a command; 204, or 400 with a line that says what is wrong
+    GET  /frame?after=7  JSON: what is to be seen, once there is a frame after the seventh;
+                         204 where there is none for ten seconds
+    POST /do             JSON: a command; 204, or 400 and a line that says what is wrong
 
-A page asks for a frame, draws it, and asks for the next: it gets as many as it can draw, none when
+A page asks for a frame, draws it, and asks for the next: it gets as many as it can draw, none while
 it is hidden, and after a lost connection it asks again.  That is all of the protocol; a stream or a
-socket would need code for what happens to it when either side is slow or gone.
+socket would need code for what happens when either side is slow or gone.
 
-Everything else that reaches 127.0.0.1 is refused: a page of another site (its Origin tells), and a
-name of another site that leads here (its Host does).
+Whoever else reaches 127.0.0.1 is refused: a page of another site (its Origin tells), and a name of
+another site that leads here (its Host does).
 """
 
 import json
@@ -116,7 +117,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def frame(self, after):
         if not after.isascii() or not after.isdigit() or len(after) > LONGEST_NUMBER:
-            raise Refused(400, f"after={after[:20]}: expected the number of a frame, such as after=0")
+            raise Refused(400, f"after={after[:20]}: expected a frame's number, such as after=0")
         waiting = self.server.session.frame(int(after))
         try:
             frame = json.dumps(waiting.result(PATIENCE), allow_nan=False)

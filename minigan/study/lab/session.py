@@ -17,6 +17,7 @@ from dataclasses import asdict
 
 import numpy as np
 
+from ...threads import calling_thread_alone
 from ..duel import Duel
 from ..worlds import EXTENT, WORLDS, divergences
 from . import view
@@ -31,8 +32,8 @@ VALUES = ("d_loss", "g_loss", "d_grads", "g_grads", "dfake")  # of a step; norms
 JUDGEMENT = ("modes", "good", "kl", "js")
 NO_POINTS = "there are no points yet: draw some in the picture"
 OVERFLOW = (
-    "The numbers have overflowed in step {:,}: they are infinite, or none at all. Lower the learning "
-    "rates and start anew."
+    "The numbers have overflowed in step {:,}: they are infinite, or none at all. Lower the "
+    "learning rates and begin anew."
 )
 
 
@@ -90,7 +91,8 @@ class Session:
     # The thread.
 
     def _work(self):
-        with np.errstate(all="ignore"):  # networks may explode: `_finish` says so
+        # Networks may explode: `_finish` says so.
+        with np.errstate(all="ignore"), calling_thread_alone():
             while not self._ended:
                 try:
                     job = self._jobs.get(timeout=self._rest())

@@ -1,9 +1,9 @@
 """What one can set in the lab: all of a duel, and what is around it."""
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 
 from .. import worlds
-from ..duel import Settings
+from ..duel import Settings, between, one_of
 from ..worlds import WORLDS
 
 MOST_POINTS = 300  # by hand: as many as a link can hold
@@ -23,12 +23,12 @@ class LabSettings(Settings):
     begin: steps that are made before anybody looks.  learns: who does.  pace: of `PACES`.
     """
 
-    world: str = field(default="ring", metadata={"one of": (*WORLDS, "points")})
+    world: str = one_of("ring", *WORLDS, "points")
     points: tuple = ()
-    batch: int = field(default=128, metadata={"from": 2, "to": 4096})
-    begin: int = field(default=0, metadata={"from": 0, "to": 20_000})
-    learns: str = field(default="both", metadata={"one of": ("both", "D", "G")})
-    pace: str = field(default="fast", metadata={"one of": (*PACES,)})
+    batch: int = between(128, 2, 4096)
+    begin: int = between(0, 0, 20_000)
+    learns: str = one_of("both", "both", "D", "G")
+    pace: str = one_of("fast", *PACES)
 
     def __post_init__(self):
         super().__post_init__()

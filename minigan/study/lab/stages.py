@@ -46,10 +46,10 @@ UPDATES = {
 TEXTS = {
     "D forward": "G turns noise z into points, and D scores them and the real ones. G is only run: "
     "nothing goes back to it. D's loss says how badly the scores tell the two apart.",
-    "D backward": "The loss has a slope at every score. It goes back through D, layer by layer, and "
-    "leaves at each weight how the loss would change with it.",
-    "penalty": "A second loss, on how steep D is. Its gradient is the derivative of a derivative, and "
-    "is added to what is there.",
+    "D backward": "The loss has a slope at every score. It goes back through D, layer by layer, "
+    "and leaves at each weight how the loss would change with it.",
+    "penalty": "A second loss, on how steep D is. Its gradient is the derivative of a derivative, "
+    "and is added to what is there.",
     "D update": "The optimizer moves D's weights a little against their gradients.",
     "G forward": "Fresh noise becomes fresh points.",
     "through D": "The updated D scores them, and G's loss goes back through D, whose weights stay. "
@@ -91,10 +91,15 @@ def described(settings):
     if settings.penalty == "clip":
         formulas["D update"] += (r"\theta \gets \clip(\theta, -\lambda, \lambda)",)
     return [
-        dict(name=name, text=TEXTS[name], formulas=[*map(mathml, formulas[name])],
-             code=[dict(name=function, **entry(getattr(plain, function))) for function in code[name]])
-        for name in STAGES if name in code
-    ]  # fmt: skip
+        dict(
+            name=name,
+            text=TEXTS[name],
+            formulas=[mathml(formula) for formula in formulas[name]],
+            code=[dict(name=each, **entry(getattr(plain, each))) for each in code[name]],
+        )
+        for name in STAGES
+        if name in code
+    ]
 
 
 def _tilde(formula):

@@ -18,7 +18,7 @@ COVERED = 0.98  # of the noise in each direction
 
 
 def surface(duel):
-    """D's scores (SIDE, SIDE) of a grid of places, as `scores_on_grid` has them: row 0 is the top."""
+    """D's scores (SIDE, SIDE) of a grid of places; row 0 is the top of the picture."""
     return scores_on_grid(duel.D, SIDE)
 
 
@@ -52,6 +52,4 @@ def noise_map(duel):
 def packed(array):
     """An array for JSON: its shape, and its numbers as float32 in base64."""
     array = np.asarray(array)
-    return dict(
-        shape=array.shape, numbers=base64.b64encode(array.astype("<f4").tobytes()).decode()
-    )
+    return dict(shape=array.shape, numbers=base64.b64encode(array.astype("<f4").tobytes()).decode())
