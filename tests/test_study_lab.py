@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 import xml.etree.ElementTree as xml
@@ -254,18 +255,24 @@ def test_it_begins_with_a_trained_pair():
         np.testing.assert_array_equal(shown(session)["fake"], view.samples(directly(SMALL, 30)[0]))
 
 
-def test_networks_in_training_are_given_what_they_can_be_given(session):
+@pytest.mark.parametrize("average", [0.0, 0.5])
+def test_networks_in_training_are_given_what_they_can_be_given(session, average):
     for _ in range(3):
         session.do({"do": "step"})
     session.do({"do": "stage"})  # which is brought to its end first
-    changes = dict(g_lr=3e-3, d_lr=2e-3, penalty="none", loss="hinge", d_steps=2, batch=8)
+    changes = dict(g_lr=3e-3, d_lr=5e-3, penalty="none", loss="hinge", d_steps=2, batch=8)
+    changes |= dict(average=average)
     session.do({"do": "set", "settings": changes})
     session.do({"do": "step"})
     before, after = Duel(SMALL), replace(SMALL, **changes)
     for step in range(4):
         before.step(SMALL.the_world().sample(16, seed=0, step=step), step)
     before.game, before.settings = GAMES["hinge"], after
-    before.opt_g.lr, before.opt_d.lr = 3e-3, 2e-3
+    before.opt_g.lr, before.opt_d.lr = 3e-3, 5e-3
+    if average:
+        before.average.decay = average
+    else:
+        before.average, before.generator = None, before.G
     before.step(SMALL.the_world().sample(8, seed=0, step=4), 4)
     frame = shown(session)
     assert frame["step"] == 5
@@ -316,7 +323,12 @@ def test_frames_are_numbered_and_made_when_there_is_something_new(session):
     second = waiting.result(10)
     assert second["number"] > first["number"] and "about" in first and "about" not in second
     session.do({"do": "set", "settings": {"g_lr": 2e-3}})
-    assert session.frame(second["number"]).result(10)["about"]["settings"]["g_lr"] == 2e-3
+    third = session.frame(second["number"]).result(10)
+    assert third["about"]["settings"]["g_lr"] == 2e-3
+    with pytest.raises(ValueError):
+        session.do({"do": "set", "settings": {"g_lr": 0}})
+    about = session.frame(third["number"]).result(10)["about"]  # for a page that shows the 0
+    assert about["settings"]["g_lr"] == 2e-3
     with session_of() as later:  # a page of the session before is not left waiting
         assert later.frame(second["number"]).result(10)["step"] == 0
 
@@ -549,8 +561,13 @@ def test_a_page_that_goes_away_is_no_error(server, capfd):
 # The command.
 
 
-@pytest.mark.parametrize("words, opened", [([], 1), (["--no-browser"], 0)])
-def test_the_command_opens_the_page(words, opened, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    "words, screen, opened", [([], ":0", 1), (["--no-browser"], ":0", 0), ([], "", 0)]
+)
+def test_the_command_opens_the_page(words, screen, opened, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv("DISPLAY", screen)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     urls = []
     monkeypatch.setattr(server_module.webbrowser, "open", urls.append)
 
@@ -709,12 +726,13 @@ def test_a_choice_goes_to_the_engine_and_into_the_address(browser, server):
     browser.wait("about.settings.loss === 'hinge' && location.hash.includes('loss=hinge')")
     browser.value("document.querySelector('[name=d_batchnorm]').click()")  # not with R1
     browser.wait("id('says').textContent.includes('take one of them')")
-    assert not browser.value("document.querySelector('[name=d_batchnorm]').checked")
+    browser.wait("!document.querySelector('[name=d_batchnorm]').checked")
     browser.value("document.querySelector('[value=grid]').focus()")
     browser.press("ArrowRight")
     browser.wait("about.settings.world === 'moons'")
     browser.value("location.hash = '#loss=minimax&nonsense=1'")
     browser.wait("id('says').textContent.includes(\"there is no setting 'nonsense'\")")
+    browser.wait("location.hash.includes('loss=hinge')")  # as it is
 
 
 @in_a_browser

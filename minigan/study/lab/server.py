@@ -166,13 +166,19 @@ class Handler(BaseHTTPRequestHandler):
         """The terminal is for the one who started the lab."""
 
 
+def _has_screen():
+    """Without one Linux would open a browser of text, here, and wait until it ends."""
+    names = ("DISPLAY", "WAYLAND_DISPLAY")
+    return sys.platform != "linux" or any(map(os.environ.get, names))
+
+
 def lab(options):
     """Serve the lab until Ctrl-C."""
     session = Session(FIRST)
     try:
         with Server(session, options.port) as server:
             print(f"the lab is at {server.url}  (Ctrl-C ends it)", flush=True)
-            if options.browser:
+            if options.browser and _has_screen():
                 webbrowser.open(server.url)
             server.serve_forever()
     finally:

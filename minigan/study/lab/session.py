@@ -33,7 +33,7 @@ JUDGEMENT = ("modes", "good", "kl", "js")
 NO_POINTS = "there are no points yet: draw some in the picture"
 OVERFLOW = (
     "The numbers have overflowed in step {:,}: they are infinite, or none at all. Lower the "
-    "learning rates and begin anew."
+    "learning rates and reset."
 )
 
 
@@ -119,11 +119,12 @@ class Session:
 
     def _obey(self, done, method, *arguments):
         """Its end, or its error, goes to whoever gave the command."""
+        self._age += 1
         try:
             done.set_result(method(*arguments))
         except Exception as error:
+            self._taken = self._age  # whose page shows what was refused: it is told what there is
             done.set_exception(error)
-        self._age += 1
 
     def _run(self):
         self._need_points()
@@ -299,8 +300,10 @@ class _Speed:
 def _carried_over(duel, settings):
     """A duel of these settings with the networks of another, and its optimizers where they fit."""
     new = Duel(settings)
-    for name in ("G", "D", "generator"):
-        network, trained = getattr(new, name), getattr(duel, name)
+    pairs = [(new.G, duel.G), (new.D, duel.D)]
+    if new.average:
+        pairs += [(new.generator, duel.generator)]
+    for network, trained in pairs:
         network.params, network.buffers = trained.params, trained.buffers
     for name in ("opt_g", "opt_d"):
         optimizer, used = getattr(new, name), getattr(duel, name)
