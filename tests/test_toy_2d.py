@@ -1,21 +1,24 @@
 """examples/toy_2d.py: its runs, its pictures, and a gate that a broken gradient does not pass."""
 
+import contextlib
 import types
 
 import numpy as np
 import parity
 import pytest
-from helpers import assert_same_results, run
+from helpers import arrays, assert_same_results, run
 from PIL import Image
 
 import minigan as mg
 from minigan import data
 from minigan.__main__ import main as tools
 from minigan.arrays import to_host
+from minigan.description import RUN
 from minigan.errors import UserError
 from minigan.study import plane, worlds
 from minigan.study.duel import GAMES, Duel, Settings
 from minigan.training import Latent, plot
+from minigan.training.checkpoint import Checkpoint
 
 SMALL = ("--limit", 40, "--batch-size", 8, "--width", 0.1)  # 5 steps an epoch
 
@@ -116,6 +119,26 @@ class TestRuns:
         assert "--batch-size 256 is above the 4 points there are" in capsys.readouterr().err
 
 
+def test_a_run_on_the_device(traffic, train, tmp_path, monkeypatch):
+    """The CPU's numbers, and within a step nothing waits for the device."""
+    step, seen = Duel.step, []
+
+    def watched(*given):
+        before = len(traffic)
+        made = step(*given)
+        seen.extend(traffic[before:])
+        return made
+
+    words = (*SMALL, "--dtype", "float64", "--steps", 2)
+    assert train("--out", "here", *words) == 0
+    monkeypatch.setattr(Duel, "step", watched)
+    assert train("--out", "there", *words, "--device", "gpu") == 0
+    assert set(seen) <= {"upload"}
+    here, there = (arrays(tmp_path / name / "checkpoint.npz") for name in ("here", "there"))
+    for name in ("generator/params", "generator/trained/params", "discriminator/params"):
+        np.testing.assert_allclose(there[name], here[name], atol=1e-9, err_msg=name)
+
+
 class TestTheToolsOnACheckpointOfPoints:
     @pytest.fixture
     def checkpoint(self, train, tmp_path, capsys):
@@ -135,6 +158,14 @@ class TestTheToolsOnACheckpointOfPoints:
     def test_info(self, checkpoint, capsys):
         assert run(tools, "info", checkpoint) == 0
         assert "toy_2d: step 2; data: 40 points ring" in capsys.readouterr().out
+
+    def test_what_a_stranger_may_say_of_the_shape(self, checkpoint):
+        """That of a point is one number, that of a picture three."""
+        run = Checkpoint(checkpoint).run
+        for shape, fine in (([2], True), ([3, 3, 1], True), ([2, 2], False), ([], False)):
+            changed = run | {"data": run["data"] | {"shape": shape}}
+            with contextlib.nullcontext() if fine else pytest.raises(ValueError, match="shape"):
+                RUN(changed, "run")
 
     def test_anatomy_shows_pictures(self, checkpoint, tmp_path, capsys):
         assert run(tools, "anatomy", checkpoint, "--out", tmp_path / "page.html") == 2

@@ -31,8 +31,7 @@ def draw(n):
         left = 6 + index * (SIDE + 12)
         figure.text(left, 16, title, size=13)
         small = Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
-        flat = small.quantize(24, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-        figure.picture((left, 30), np.asarray(flat.convert("RGB")))
+        figure.picture((left, 30), np.asarray(small))
     legend = "blue: real; orange: generated; arrows: -dfake; the surface: D's score, blue high"
     figure.text(SIDE + 12, SIDE + 42, legend, PALE_INK, 0.5, 13)
     return figure
