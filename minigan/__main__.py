@@ -1,4 +1,4 @@
-"""minigan gradcheck | sample | info | export | import | anatomy | lab | puzzle; or python -m minigan
+"""The command: minigan, or python -m minigan, and one of these words.
 
 gradcheck   check every layer, loss, penalty and whole networks; exit 1 if one fails
 sample      draw pictures with the generator of a checkpoint
