@@ -129,6 +129,7 @@ def test_a_frame_has_the_numbers_of_a_duel_that_is_stepped_directly(changes):
         for _ in range(EVERY - 1):
             session.do({"do": "step"})
         session.do({"do": "stage"})
+        assert shown(session)["stage"]["name"] in STAGES  # to look changes nothing
         session.do({"do": "step"})  # ends the step that has begun
         frame = shown(session)
     duel, values = directly(settings, EVERY)
@@ -491,6 +492,8 @@ JSON = {"Content-Type": "application/json"}
         ("GET", "/frame?after=-1", None, {}, 400, "after=-1: expected a frame's number"),
         ("GET", "/frame?after=" + "9" * 5000, None, {}, 400, "expected a frame's number"),
         ("POST", "/frame", "{}", JSON, 404, "there is no /frame: commands go to /do"),
+        ("GET", "x://[", None, {}, 400, "x://[ is no address: Invalid IPv6 URL"),
+        ("POST", "/do", "x", JSON | {"Content-Length": "9" * 5000}, 413, "of up to 262144 bytes"),
         ("PUT", "/do", "{}", JSON, 501, "Unsupported method ('PUT')"),
         ("POST", "/do", "{}", {}, 415, "a command is of Content-Type application/json"),
         ("POST", "/do", "x", JSON | {"Content-Length": "9999999"}, 413, "of up to 262144 bytes"),
@@ -747,7 +750,7 @@ def test_points_are_drawn_by_mouse_and_keyboard(browser, server):
     for x in (-0.5, 0, 0.5):
         browser.mouse("mouseMoved", *at(x, 0.5))
     browser.mouse("mouseReleased", *at(0.5, 0.5))
-    browser.wait("about.settings.points.length === 4 && !sending")
+    browser.wait("about.settings.points.length === 4 && !wanted")
     np.testing.assert_allclose(
         server.session._settings.points, [[-1, 0.5], [-0.5, 0.5], [0, 0.5], [0.5, 0.5]], atol=0.011
     )
@@ -755,10 +758,10 @@ def test_points_are_drawn_by_mouse_and_keyboard(browser, server):
     browser.press("ArrowRight", 3)
     browser.press("ArrowDown", 2)
     browser.press("Enter")
-    browser.wait("about.settings.points.length === 5 && !sending")
+    browser.wait("about.settings.points.length === 5 && !wanted")
     assert server.session._settings.points[4] == pytest.approx([0.3, -0.2])
     browser.press("Backspace", 2)
-    browser.wait("about.settings.points.length === 3 && !sending")
+    browser.wait("about.settings.points.length === 3 && !wanted")
     browser.press("s")
     browser.wait("frame.step === 1")
 

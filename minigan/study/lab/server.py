@@ -59,7 +59,8 @@ class Server(ThreadingHTTPServer):
                 f"cannot listen on port {port} of {HOST}: {error.strerror or error}; "
                 "is another lab open there?  --port 0 takes any free port"
             ) from error
-        self.names = {f"{host}:{self.server_port}" for host in (HOST, "localhost")}
+        port = "" if self.server_port == 80 else f":{self.server_port}"  # as browsers name it
+        self.names = {f"{host}{port}" for host in (HOST, "localhost")}
 
     def server_bind(self):
         TCPServer.server_bind(self)  # HTTPServer's asks the network for our name
@@ -95,9 +96,15 @@ class Handler(BaseHTTPRequestHandler):
     def answer_with(self, method):
         try:
             self.check_sender()
-            method(urlsplit(self.path))
+            method(self.url())
         except Refused as refused:
             self.send_error(*refused.args)
+
+    def url(self):
+        try:
+            return urlsplit(self.path)
+        except ValueError as error:
+            raise Refused(400, f"{self.path} is no address: {error}") from error
 
     def check_sender(self):
         names = self.server.names
@@ -129,7 +136,7 @@ class Handler(BaseHTTPRequestHandler):
     def post(self, url):
         if url.path != "/do":
             raise Refused(404, f"there is no {url.path}: commands go to /do")
-        length = self.headers.get("Content-Length", "")
+        length = self.headers.get("Content-Length", "")[:20]
         if not length.isascii() or not length.isdigit() or int(length) > LONGEST:
             self.close_connection = True  # what follows on it would be read as the next request
             raise Refused(413, f"a command has a length of up to {LONGEST} bytes, not {length!r}")

@@ -1,6 +1,6 @@
 """A session: a thread that trains one duel, does what it is told between two stages, and shows it.
 
-    session = Session(LabSettings())
+    session = Session(FIRST)
     session.do({"do": "step"})
     frame = session.frame(after=0).result()
 
@@ -23,7 +23,7 @@ from ..worlds import EXTENT, WORLDS, divergences
 from . import view
 from .curves import Curves
 from .settings import FIRST, LIVE, PACES
-from .stages import described, norm, number, tensors
+from .stages import described, number, tensors
 
 EVERY = 20  # steps from one judgement of G to the next
 OF_A_WORLD = 160  # points of its small picture
@@ -83,10 +83,10 @@ class Session:
                         reset=self._reset, set=self._set)  # fmt: skip
         if not isinstance(command, dict) or command.get("do") not in [*commands]:
             raise ValueError(f"{command!r:.80} is no command: do is one of {', '.join(commands)}")
-        name, *arguments = command.values()
-        if list(command) != ["do", "settings"][: 1 + (name == "set")]:
+        name, arguments = command["do"], {key: command[key] for key in command.keys() - {"do"}}
+        if arguments.keys() != ({"settings"} if name == "set" else set()):
             raise ValueError(f"{command!r:.80}: settings go with do=set, and with nothing else")
-        return commands[name], *arguments
+        return commands[name], *arguments.values()
 
     # The thread.
 
@@ -108,7 +108,10 @@ class Session:
     def _advance(self):
         pace = "fast" if self._step_count < self._until else self._settings.pace
         self._due = time.monotonic() + PACES[pace]
-        self._part() if pace == "stages" else self._to_its_end()
+        if pace == "stages":
+            self._part()
+        else:
+            self._to_its_end()
         if self._until and self._step_count >= self._until:
             self._pause()
 
@@ -154,13 +157,13 @@ class Session:
         self._age += 1
 
     def _set(self, changes):
-        before, after = self._settings, self._settings.changed(changes)
-        changed = {name for name, value in asdict(after).items() if value != asdict(before)[name]}
+        before, settings = asdict(self._settings), self._settings.changed(changes)
+        changed = {name for name, value in asdict(settings).items() if value != before[name]}
         if self._parts:
             self._to_its_end()
-        self._take(after)
+        self._take(settings)
         if changed <= LIVE:
-            self._duel = _carried_over(self._duel, after)
+            self._duel = _carried_over(self._duel, settings)
         else:
             self._reset()
 
@@ -210,8 +213,9 @@ class Session:
     def _finish(self):
         """Note the values of a step that is over."""
         self._step_count += 1
-        there = {name: norm(value) if np.ndim(value) else float(value)
-                 for name in VALUES if (value := self._values.get(name)) is not None}  # fmt: skip
+        there = {name: self._values[name] for name in VALUES if name in self._values}
+        there = {name: float(np.linalg.norm(value) if np.ndim(value) else value)
+                 for name, value in there.items()}  # fmt: skip
         self._now = [there.get(name, math.nan) for name in VALUES]
         self._curves.add(self._now)
         self._speed.note(self._step_count)

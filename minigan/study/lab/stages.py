@@ -70,7 +70,7 @@ def described(settings):
     formulas = {
         "D forward": (
             r"\tilde x = G(z) \quad a = D(x) \quad \tilde a = D(\tilde x)",
-            rf"L_D = \frac{{1}}{{N}} \sum_i {real} + \frac{{1}}{{N}} \sum_i {_tilde(fake)}",
+            f"L_D = {_mean(real)} + {_mean(_tilde(fake))}".replace("+ -", "-"),
         ),
         "D backward": (
             rf"\text{{da}}_i = \frac{{{dreal}}}{{N}} \quad "
@@ -81,7 +81,7 @@ def described(settings):
         "D update": UPDATES[settings.optimizer],
         "G forward": (r"\tilde x = G(z)",),
         "through D": (
-            rf"L_G = \frac{{1}}{{N}} \sum_i {_tilde(drawn)}",
+            f"L_G = {_mean(_tilde(drawn))}",
             rf"\text{{d}} \tilde a_i = \frac{{{_tilde(ddrawn)}}}{{N}}",
             r"\text{dfake} = \frac{\partial L_G}{\partial \tilde x}",
         ),
@@ -105,6 +105,12 @@ def described(settings):
 def _tilde(formula):
     """Of the scores of generated points."""
     return formula.replace("a_i", r"\tilde a_i")
+
+
+def _mean(formula):
+    """Over the batch, with the sign in front."""
+    sign = "-" * formula.startswith("-")
+    return rf"{sign}\frac{{1}}{{N}} \sum_i {formula.removeprefix('-')}"
 
 
 def functions(settings):
@@ -145,12 +151,7 @@ def tensors(stage, duel):
 def _row(name, value):
     value = np.asarray(value)
     first = [number(each) for each in value.reshape(-1)[:FIRST]]
-    return dict(name=name, shape=value.shape, norm=number(norm(value)), first=first)
-
-
-def norm(values):
-    """The root of the sum of squares, a float."""
-    return float(np.sqrt(np.sum(np.square(values, dtype=np.float64))))
+    return dict(name=name, shape=value.shape, norm=number(np.linalg.norm(value)), first=first)
 
 
 def number(value):
