@@ -81,6 +81,7 @@ OPTIONS = {
     "mnist_conv_gan": ["--pretrain"],
     "cgan": ["--attribute", "--attributes", "--critic-steps", "--gp-weight"],
     "wgan_gp": ["--gp-weight", "--r1", "--clip", "--critic-steps"],
+    "own_pictures": ["--size", "--channels", "--loss", "--norm", "--upsample", "--penalty"],
     "toy_2d": ["--world", "--loss", "--penalty", "--strength", "--g-lr", "--d-lr", "--d-steps"],
 }
 COMMON = [
@@ -162,10 +163,12 @@ def test_of_an_example(script, own, capsys, tmp_path):
 def test_of_the_tools(capsys, tmp_path):
     chance = random.Random(0)
     for _ in range(600):
-        options = ["--count", "--seed", "--label", "--out", "--help", "sample", "info"]
-        options += ["--to=npz", "--layout", "--network", "--into"]
-        tool = chance.choice(["sample", "info", "export", "import", "gradcheck", "x"])
-        command = [tool, *words(chance, options)]
+        options = [
+            "--count", "--pick", "--between", "--steps", "--seed", "--label", "--straight", "--out",
+            "--each", "--to=npz", "--layout", "--network", "--into", "--help", "sample", "info",
+        ]  # fmt: skip
+        named = ["sample", "interpolate", "info", "export", "import", "gradcheck", "x"]
+        command = [chance.choice(named), *words(chance, options)]
         if command[0] == "gradcheck" and len(command) == 3 and command[1].startswith("--seed"):
             continue  # a check that would really be made
         assert_one_line(run(tools, *command), capsys.readouterr(), command)

@@ -52,7 +52,8 @@ class TestRuns:
         left = {path.name for path in (tmp_path / "whole").rglob("*.*")}
         sheets = {f"epoch_00{epoch}.png" for epoch in range(3)}
         assert left - {".lock"} == sheets | {
-            "config.json", "history.csv", "losses.png", "samples.gif", "checkpoint.npz",
+            "config.json", "history.csv", "losses.png", "samples.gif", "report.html",
+            "checkpoint.npz",
         }  # fmt: skip
 
     @pytest.mark.parametrize("words, names", [
@@ -153,7 +154,7 @@ class TestTheToolsOnACheckpointOfPoints:
         z = Latent(2, Settings.noise).draw(5, seed=0, where="sample")
         np.testing.assert_array_equal(points, G.forward(z, train=False)[0])
         assert run(tools, "sample", checkpoint, "--out", tmp_path / "p.png") == 2
-        assert "points are no picture: give a name in .npy" in capsys.readouterr().err
+        assert "points, which are no pictures: give --out FILE.npy" in capsys.readouterr().err
 
     def test_info(self, checkpoint, capsys):
         assert run(tools, "info", checkpoint) == 0

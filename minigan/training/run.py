@@ -16,24 +16,31 @@ resume starts from, so whatever a kill leaves behind it is simply written again.
 
 import contextlib
 import math
+import signal
 
 import numpy as np
 
 from ..arrays import array_module, resolve_device
 from ..average import MovingAverage
-from ..errors import RunFailed, UserError, printable
+from ..errors import Interrupted, RunFailed, UserError, printable
 from ..version import __version__
-from . import failures, health, shortage
-from .batches import Batches
+from . import failures, shortage
+from .batches import Batches, check_classes
 from .checkpoint import TRAINED, Checkpoint, save, state
+from .diagnosis import diagnose
+from .history import MEASURED
 from .interrupts import NO_READER, Interrupts
 from .lock import locked
+from .measures import Measures
 from .memory import keep_freed_memory, refuse_what_does_not_fit
 from .options import command_line, configuration
+from .pictures import pillow_image
 from .plot import loss_curve
 from .progress import Progress
+from .prompt import at_a_prompt
 from .record import NotFiniteError, Record
-from .results import CHECKPOINT, GIF, HISTORY, LOSSES, Results
+from .report import page
+from .results import CHECKPOINT, GIF, HISTORY, LOSSES, REPORT, Results
 from .resume import check_data, check_same
 from .sheet import draw, sheet
 from .within import Within
@@ -81,6 +88,7 @@ class Run:
         self.folder, self.batch_size = options.out, options.batch_size
         self.device = resolve_device(options.device)
         self.xp = array_module(self.device)
+        check_classes(dataset, latent.classes)
         self.batches = Batches(
             dataset,
             self.batch_size,
@@ -89,6 +97,7 @@ class Run:
             value_range=value_range,
             dtype=options.dtype,
             xp=self.xp,
+            mirror=options.mirror,
         )
         self.steps_per_epoch = self.batches.per_epoch
         self.total_steps = options.steps or options.epochs * self.steps_per_epoch
@@ -109,6 +118,7 @@ class Run:
             self._configuration["data"] = dataset.name
         self._results = Results(self.folder)
         self._record = Record(self.folder / HISTORY, self.steps_per_epoch, self.xp)
+        self._measures = Measures(self.batches, latent, networks, seed=options.seed)
         self._progress = None  # there is one from the beginning of the loop on
         self._in_the_loop = False
 
@@ -147,9 +157,12 @@ class Run:
                     self._stop(stop)
                 if epoch_ends or self.step == self.total_steps:
                     self._save()
-            self._write_gif()
-            self._progress.close()
+            self._finish()
         print(self._done())
+
+    def sheet(self):
+        """What the generator draws at this moment: the sheet of an epoch, as a Pillow image."""
+        return pillow_image(self._shown(self._draw()))
 
     # What the training step uses.
 
@@ -207,6 +220,8 @@ class Run:
         if self._within is not None:  # not where save() has seen to it
             self._within = None
             self.step += 1
+            if measured := self._measures.of(self.step):
+                self._record.log(self.step, measured)
             if self._average is not None:
                 self._average.update(self.step)
 
@@ -219,7 +234,7 @@ class Run:
     # The parts of a run, in the order in which they happen.
 
     def _begin(self):
-        resume = self.options.resume
+        resume = self.options.resume or self.saved_step is not None  # the loop is entered again
         self._results.check(resume)
         self._results.remove_leftovers()
         repaired = resume and self._restore(Checkpoint(self.folder / CHECKPOINT))
@@ -274,7 +289,8 @@ class Run:
         except NotFiniteError as error:
             self._fail(error.step, error.values)
         if row is not None:
-            self._progress.update(*row)
+            step, values = row
+            self._progress.update(step, {n: v for n, v in values.items() if n not in MEASURED})
 
     def _save(self):
         """Write all that an epoch leaves; the checkpoint last."""
@@ -284,10 +300,12 @@ class Run:
             if not bool(self.xp.isfinite(array).all()):
                 self._fail(self.step, {})
         images = self._write_sheet(f"epoch_{self._epoch:03d}")
-        if self._record.history is not None:
-            columns = self._record.history.columns()
+        columns = self._record.columns()
+        if columns is not None:
             loss_curve(self.folder / LOSSES, columns)
-            self._warn(columns, images, arrays)
+            for verdict in diagnose(columns, images, self.value_range, arrays):
+                if verdict.ill:
+                    self._progress.note(f"epoch {self._epoch}: {verdict.name}: {verdict.evidence}")
         run = {
             "name": self.options.name,
             "options": self._configuration,
@@ -299,25 +317,28 @@ class Run:
         save(self.folder / CHECKPOINT, self._stored, self.optimizers, run, self._record.content())
         self.saved_step = self.step
 
-    def _warn(self, columns, images, arrays):
-        """Say what has gone wrong in this epoch, if anything has."""
-        rows = columns["epoch"] == self._epoch
-        line = health.warning(
-            {name: values[rows] for name, values in columns.items()},
-            self.networks["generator"],
-            images,
-            self.value_range,
-            arrays,
-        )
-        if line:
-            self._progress.note(f"epoch {self._epoch}: {line}")
-
     def _write_sheet(self, name):
         """Write the sheet of this moment; the images on it, (kinds, N, H, W, C)."""
-        images = draw(self.generator, self.latent, seed=self.options.seed, xp=self.xp)
-        shown = self._picture(self.generator) if self._picture else sheet(images, self.value_range)
-        self._results.write_sheet(name, shown)
+        images = self._draw()
+        self._results.write_sheet(name, self._shown(images))
         return images
+
+    def _draw(self):
+        return draw(self.generator, self.latent, seed=self.options.seed, xp=self.xp)
+
+    def _shown(self, images):
+        """The sheet of images that G has just drawn, or the picture that the example makes."""
+        return self._picture(self.generator) if self._picture else sheet(images, self.value_range)
+
+    def _finish(self):
+        """What is written once all is done."""
+        self._write_gif()
+        columns = self._record.columns()
+        if columns is not None:
+            arrays = state(self._stored, self.optimizers)
+            verdicts = diagnose(columns, self._draw(), self.value_range, arrays)
+            self._results.write_report(page(self.folder, self.options.name, columns, verdicts))
+        self._progress.close()
 
     def _write_gif(self):
         # No more than this run's own: the folder may hold pictures of a run that went further.
@@ -342,16 +363,17 @@ class Run:
         if self.latent.classes:
             sample += ["--label", self.latent.classes[-1]]
         return printable(
-            f"done: {self.folder / GIF}, {LOSSES}, {HISTORY}; "
+            f"done: {self.folder / GIF}, {REPORT}, {LOSSES}, {HISTORY}; "
             f"more {'points' if points else 'pictures'}: {command_line(sample)}"
         )
 
     def _stop(self, signal_number):
-        """Save and end the program, as a signal asked for."""
+        """Save and end the program, or at a prompt the run, as a signal asked for."""
         self._save()
-        self._write_gif()
-        self._progress.close()
+        self._finish()
         line = f"stopped after step {self.step:,}, saved; go on with: {self.options.command}"
+        if signal_number == signal.SIGINT and at_a_prompt():
+            raise Interrupted(line)
         with contextlib.suppress(OSError):  # the terminal may be what was closed
             print(printable(line))
         raise SystemExit(128 + signal_number)
@@ -368,7 +390,7 @@ class Run:
             try:
                 with self._failing_in_a_line():
                     self._save()
-                    self._write_gif()
+                    self._finish()
             except (UserError, RunFailed) as error:
                 line = f"not saved: {error}"
             else:
