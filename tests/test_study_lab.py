@@ -430,6 +430,7 @@ def test_it_serves_a_page_that_loads_nothing(server):
     assert status == 200 and page == PAGE
     assert headers["Content-Type"] == "text/html; charset=utf-8"
     assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
     assert not re.search(r"(src|href)=\"?(https?:)?//|@import|url\(|import ", PAGE)
 
 
