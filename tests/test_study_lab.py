@@ -401,7 +401,7 @@ def test_mathml():
         "<mfrac><mrow><mn>1</mn></mrow><mrow><mi>λ</mi></mrow></mfrac></mrow></math>"
     )
     assert "<mtext>a &lt; b</mtext>" in mathml(r"\text{a < b}")
-    assert "<msub><mover" in mathml(r"\tilde a_i")
+    assert "<msub><mover" in mathml(r"\tilde a_i") and "<munder><mo>∑" in mathml(r"\sum_i")
     with pytest.raises(KeyError):
         mathml(r"\unknown")
 
@@ -449,6 +449,7 @@ def test_a_page_that_has_seen_it_all_is_told_so_in_a_while(server, monkeypatch):
     monkeypatch.setattr(server_module, "PATIENCE", 0.05)
     status, _, text = ask(server, "GET", f"/frame?after={number}")
     assert (status, text) == (204, "")
+    assert [future.cancelled() for _, future in server.session._waiting] == [True]
     assert tell(server, {"do": "step"})[0] == 204  # the request is not waited for
 
 
@@ -490,6 +491,7 @@ JSON = {"Content-Type": "application/json"}
     "method, path, body, headers, status, message",
     [
         ("GET", "/nothing", None, {}, 404, "there is no /nothing: the page is at http://127"),
+        ("GET", "/" + "x" * 5000, None, {}, 404, "there is no /xxx"),
         ("GET", "/frame?after=-1", None, {}, 400, "after=-1: expected a frame's number"),
         ("GET", "/frame?after=" + "9" * 5000, None, {}, 400, "expected a frame's number"),
         ("POST", "/frame", "{}", JSON, 404, "there is no /frame: commands go to /do"),
