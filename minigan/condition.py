@@ -74,9 +74,9 @@ class ByClass(Sequential):
     ValueError for an input without planes, and for layers that make another number of scores.
 
     Planes are copied and nothing is computed on them, so that many classes cost little, and no
-    layer has to learn first what they are about.  Source: Mescheder et al. 2018 (arXiv:1801.04406), their conditional
-    experiments; the projection of Miyato and Koyama 2018 (arXiv:1802.05637) is the same up to a
-    score that all classes share.
+    layer has to learn first what they are about.  Source: Mescheder et al. 2018
+    (arXiv:1801.04406), their conditional experiments; the projection of Miyato and Koyama 2018
+    (arXiv:1802.05637) is the same up to a score that all classes share.
     """
 
     def __init__(self, layers, *, classes, **settings):
