@@ -63,7 +63,8 @@ class TestRuns:
     ])  # fmt: skip
     def test_the_history(self, words, names, train, tmp_path):
         assert train("--out", "run", *SMALL, *words, "--steps", 2) == 0
-        assert columns(tmp_path / "run").dtype.names == ("step", "epoch", *names.split())
+        expected = ("step", "epoch", *names.split(), "norm_dfake")
+        assert columns(tmp_path / "run").dtype.names == expected
 
     def test_the_history_judges_what_the_generator_draws(self, train, tmp_path, monkeypatch):
         """Its average, of the z of the step, before the step's update: the mean of its points."""
