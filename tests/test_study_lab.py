@@ -185,7 +185,7 @@ def test_the_noise_grid_has_squares_of_equal_shares(kind):
         line = grid[0, :, 0] if axis == 0 else grid[:, 0, 1]
         np.testing.assert_allclose(np.diff(share(line)), 0.96 / view.CELLS, rtol=1e-3)
     one = Duel(replace(SMALL, noise=kind, noise_size=1))
-    assert view.noise_map(one).shape == (1, view.CELLS + 1, 2)
+    assert view.noise_map(one).shape == (1, 8 * view.CELLS + 1, 2)
     many = Duel(replace(SMALL, noise=kind, noise_size=7))
     assert view.noise_map(many).shape == grid.shape
 

@@ -33,12 +33,13 @@ def wishes(duel, points):
 
 
 def noise_map(duel):
-    """Where G sends a grid of noise, (rows, CELLS + 1, 2).
+    """Where G sends a grid of noise, (rows, columns, 2).
 
     The grid is over the first two numbers of z, of equal shares of the noise; other numbers are 0.
-    Of one number it is a line, a grid of one row.
+    Of one number it is a line, one row of smaller parts.
     """
-    shares = np.linspace(1 - COVERED, COVERED, CELLS + 1)
+    parts = CELLS if duel.latent.size > 1 else 8 * CELLS
+    shares = np.linspace(1 - COVERED, COVERED, parts + 1)
     along = np.array([NormalDist().inv_cdf(share) for share in shares])
     if duel.latent.kind == "uniform":
         along = duel.latent.low + shares * (duel.latent.high - duel.latent.low)
@@ -46,7 +47,7 @@ def noise_map(duel):
     grid = np.stack(np.meshgrid(*sides), axis=-1).reshape(-1, len(sides))
     z = np.zeros((len(grid), duel.latent.size), duel.G.dtype)
     z[:, : len(sides)] = grid
-    return duel.generator.forward(z, train=False)[0].reshape(-1, CELLS + 1, 2)
+    return duel.generator.forward(z, train=False)[0].reshape(-1, parts + 1, 2)
 
 
 def packed(array):
