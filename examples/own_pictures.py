@@ -119,7 +119,7 @@ def size(text):
 
 
 def main(argv=None):
-    parser = training.parser(__doc__, name="own_pictures", steps=2500, batch_size=32, average=0.995)
+    parser = training.parser(__doc__, name="own_pictures", steps=2000, batch_size=32, average=0.995)
     add = parser.add_argument
     add("--size", type=size, default="64", metavar="SIDE|HEIGHTxWIDTH", help="of the pictures")
     add("--channels", type=int, choices=(1, 3, 4), default=3, help="grey, colour, with alpha")
