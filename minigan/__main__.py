@@ -1,7 +1,8 @@
-"""minigan gradcheck | sample | info | anatomy | puzzle, or python -m minigan ...
+"""minigan gradcheck | sample | score | info | anatomy | puzzle, or python -m minigan ...
 
 gradcheck   check every layer, loss, penalty and whole networks; exit 1 if one fails
 sample      draw pictures with the generator of a checkpoint
+score       how good the pictures of a run are
 info        what a checkpoint holds
 anatomy     one training step taken apart, as a page for the browser
 puzzle      the engine with a fault, for you to find
@@ -16,6 +17,7 @@ from .atomic import replacing
 from .errors import UserError, printable
 from .gradcheck import Table, all_cases, select
 from .study import commands as study
+from .training import score_command as score
 from .training import shortage
 from .training.checkpoint import TRAINED, Checkpoint
 from .training.command import command
@@ -30,7 +32,7 @@ NAME = "minigan" if Path(sys.argv[0]).stem == "minigan" else "python -m minigan"
 
 def main(argv=None):
     parser = Parser(prog=NAME, description="Tools around minigan's networks.")
-    commands = parser.add_subparsers(metavar="gradcheck | sample | info | anatomy | puzzle")
+    commands = parser.add_subparsers(metavar="gradcheck | sample | score | info | anatomy | puzzle")
 
     sub = commands.add_parser("gradcheck", help="check all derivatives; exit 1 if one is wrong")
     sub.add_argument(
@@ -56,6 +58,8 @@ def main(argv=None):
         help="a sheet, or float32 (N, H, W, C) in the generator's range",
     )
     sub.set_defaults(run=sample)
+
+    score.add_commands(commands)
 
     sub = commands.add_parser("info", help="what a checkpoint holds")
     sub.add_argument("checkpoint", type=Path)

@@ -38,16 +38,17 @@ def loss_curve(path, history, *, title="Training"):
     """Draw a run's history into a PNG of 1000 x 600 pixels, written atomically.
 
     history: mapping name -> (T,) array, with the key "step".  Names that contain
-        "loss" share the upper panel, the others the lower one; "epoch" is left
-        out.  nan is no point.  T may be 0.
+        "loss" share the upper panel, "frechet" has the lowest, the others the one between;
+        "epoch" and "kernel" are left out.  nan is no point.  T may be 0.
 
     Raises OSError if the file cannot be written.
     """
     steps = np.asarray(history["step"], dtype=float)
-    names = [name for name in history if name not in ("step", "epoch")]
+    names = [name for name in history if name not in ("step", "epoch", "kernel")]
     losses = [name for name in names if "loss" in name]
-    others = [name for name in names if "loss" not in name]
-    groups = [group for group in (losses, others) if group] or [[]]
+    distances = [name for name in names if name == "frechet"]
+    others = [name for name in names if name not in (*losses, *distances)]
+    groups = [group for group in (losses, others, distances) if group] or [[]]
 
     x_range = (0.0, max(steps.max(initial=0.0), 1.0))
     canvas = _Canvas()

@@ -18,12 +18,13 @@ class Record:
     """The values that a training step logs, on their way into history.csv.
 
     path: of the history.  steps_per_epoch: an integer.  xp: the array module of the run.
+    scores: names of columns that most rows leave empty, NaN; the last of the history.
     history: the `History`, opened with the first values, which name its columns; None before.
     """
 
-    def __init__(self, path, steps_per_epoch, xp):
+    def __init__(self, path, steps_per_epoch, xp, scores=()):
         self.path, self.steps_per_epoch, self.xp = path, steps_per_epoch, xp
-        self.history = None
+        self.scores, self.history = tuple(scores), None
         self._restored = b""  # its bytes until then, of a resumed run
         self._pending = {}  # step -> what `log` was given, and nobody has read yet
 
@@ -64,16 +65,17 @@ class Record:
             return None
         xp, pending = self.xp, self._pending
         self._pending = {}
-        names = list(next(iter(pending.values())))
+        names = [name for name in next(iter(pending.values())) if name not in self.scores]
         rows = [xp.stack([xp.asarray(row[name]) for name in names]) for row in pending.values()]
         if self.history is None:
-            self.history = History(self.path, names)
+            self.history = History(self.path, [*names, *self.scores])
             self.history.truncate(min(pending) - 1)
         for step, row in zip(pending, to_host(xp.stack(rows))):
             values = dict(zip(names, row))
             if not np.isfinite(row).all():
                 raise NotFiniteError(step, values)
-            self.history.append(step, (step - 1) // self.steps_per_epoch + 1, values)
+            scores = {name: v for name, v in pending[step].items() if name in self.scores}
+            self.history.append(step, (step - 1) // self.steps_per_epoch + 1, values | scores)
         return step, values
 
     def flush(self):

@@ -6,7 +6,7 @@ from ..errors import UserError
 
 # A resumed run may change these; everything else is part of what it computes.
 # (--data may say the same pictures differently: the pictures themselves are compared.)
-FREE = {"out", "resume", "device", "data", "epochs", "steps", "sample_every"}
+FREE = {"out", "resume", "device", "data", "epochs", "steps", "sample_every", "keep", "keep_best"}
 
 
 def bring_in(parser, checkpoint, options, given):
@@ -19,7 +19,8 @@ def bring_in(parser, checkpoint, options, given):
     run, path = checkpoint.run, checkpoint.path
     if run is None or run["name"] != options.name:
         raise UserError(f"{path} was not written by this program: give --out of one of its runs")
-    stored = {"average": 0.0, "kernels": "fast"} | run["options"]  # of a run from before them
+    before = {"average": 0.0, "kernels": "fast", "score_every": None}  # there were these options
+    stored = before | run["options"]
     actions = {action.dest: action for action in parser._actions}
     for name, value in stored.items():
         problem = _problem(actions.get(name), value)

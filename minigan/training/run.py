@@ -21,9 +21,10 @@ import numpy as np
 
 from ..arrays import array_module, resolve_device
 from ..average import MovingAverage
+from ..data.status import say
 from ..errors import RunFailed, UserError, printable
 from ..version import __version__
-from . import failures, health, shortage
+from . import failures, health, keep, shortage
 from .batches import Batches
 from .checkpoint import TRAINED, Checkpoint, save, state
 from .interrupts import NO_READER, Interrupts
@@ -35,6 +36,7 @@ from .progress import Progress
 from .record import NotFiniteError, Record
 from .results import CHECKPOINT, GIF, HISTORY, LOSSES, Results
 from .resume import check_data, check_same
+from .scoring import COLUMNS, Scoring
 from .sheet import draw, sheet
 from .within import Within
 
@@ -97,7 +99,12 @@ class Run:
         if options.data == "auto":  # what it was today, tomorrow's resume must find again
             self._configuration["data"] = dataset.name
         self._results = Results(self.folder)
-        self._record = Record(self.folder / HISTORY, self.steps_per_epoch, self.xp)
+        self._scoring = None
+        if options.score_every:
+            run = self._description()
+            self._scoring = Scoring(dataset, run, latent, xp=self.xp, notify=say)
+        scores = COLUMNS if self._scoring else ()
+        self._record = Record(self.folder / HISTORY, self.steps_per_epoch, self.xp, scores)
         self._progress = None  # there is one from the beginning of the loop on
         self._in_the_loop = False
 
@@ -193,6 +200,9 @@ class Run:
             self.step += 1
             if self._average is not None:
                 self._average.update(self.step)
+            if self._scoring and self._record.has(self.step):  # there is a row to write them into
+                if self.step % (self.options.score_every * self.steps_per_epoch) == 0:
+                    self._score()
 
     def _settle(self):
         """Count a step that is done, which is one that is logged; False in the middle of one."""
@@ -258,6 +268,13 @@ class Run:
         if row is not None:
             self._progress.update(*row)
 
+    def _score(self):
+        """The scores of this moment, into the row of the step that is done."""
+        figures = self._scoring.scores(self._stored["generator"])
+        self._record.log(self.step, {name: figures[name] for name in COLUMNS})
+        texts = ", ".join(f"{name} {figures[name]:.3g}" for name in COLUMNS)
+        self._progress.note(f"epoch {self._epoch}: {texts}")
+
     def _save(self):
         """Write all that an epoch leaves; the checkpoint last."""
         self._read_losses()
@@ -266,11 +283,23 @@ class Run:
             if not bool(self.xp.isfinite(array).all()):
                 self._fail(self.step, {})
         images = self._write_sheet(f"epoch_{self._epoch:03d}")
+        columns = {}
         if self._record.history is not None:
             columns = self._record.history.columns()
             loss_curve(self.folder / LOSSES, columns)
             self._warn(columns, images, arrays)
-        run = {
+        content, epoch_ends = self._record.content(), self.step % self.steps_per_epoch == 0
+        names = keep.kept(self.options, self._epoch, columns, self.step) if epoch_ends else ()
+        for name in (*names, CHECKPOINT):
+            path = self.folder / name
+            save(path, self._stored, self.optimizers, self._description(), content)
+        self.saved_step = self.step
+        if self.options.keep and epoch_ends:
+            keep.forget(self.folder, self._epoch, self.options.keep)
+
+    def _description(self):
+        """What a checkpoint stores of the run."""
+        return {
             "name": self.options.name,
             "options": self._configuration,
             "data": self._data,
@@ -278,8 +307,6 @@ class Run:
             "value_range": list(self.value_range),
             "step": self.step,
         }
-        save(self.folder / CHECKPOINT, self._stored, self.optimizers, run, self._record.content())
-        self.saved_step = self.step
 
     def _warn(self, columns, images, arrays):
         """Say what has gone wrong in this epoch, if anything has."""
@@ -337,13 +364,13 @@ class Run:
 
     def _leave(self):
         """Save what is done, unless it is half a step; raises nothing, which nobody could catch."""
-        if not self._settle():
-            return
-        if self._within is not None:
-            self._within.undo()
-        if self.step == self.saved_step:
-            return
         with contextlib.suppress(MemoryError):  # that may be why the loop was left
+            if not self._settle():
+                return
+            if self._within is not None:
+                self._within.undo()
+            if self.step == self.saved_step:
+                return
             try:
                 with self._failing_in_a_line():
                     self._save()
