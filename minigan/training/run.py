@@ -217,6 +217,8 @@ class Run:
         self._results.check(resume)
         self._results.remove_leftovers()
         repaired = resume and self._restore(Checkpoint(self.folder / CHECKPOINT))
+        if self.options.keep:  # a killed run may not have come to it
+            keep.forget(self.folder, self.step // self.steps_per_epoch, self.options.keep)
         self._results.write_config(
             self._configuration
             | {
