@@ -182,7 +182,8 @@ def test_figures_of_digits(cache, digits, monkeypatch):
     assert abs(floor["kernel"]) < 0.05 < 1 < ceiling["kernel"]
     assert floor["precision"] > 0.6 > 0.1 > ceiling["precision"]
     assert floor["recall"] > 0.6 > 0.05 > ceiling["recall"]
-    assert floor["classes"] == 10 and floor["kl"] < 0.1
+    assert floor["classes"] == 10 and floor["kl"] < 0.1 and floor["labelled"] > 0.85
+    assert "labelled" not in ceiling
 
     images, labels = digits[1].images[-300:], digits[1].labels[-300:]
     collapsed = scorer.scores([images[:1].repeat(300, axis=0)])

@@ -42,7 +42,7 @@ class Scorer:
                 train.images, train.labels, parts.training, xp=xp, notify=notify
             )
         self.judge = Judge(self.shape, network, "cpu" if xp is np else "gpu")
-        self._others = train.images, parts.others[: self.count]
+        self._train, self._others = train, parts.others[: self.count]
 
         source = parts.source
         features, p = self.judge.read(self._taken(source.images, parts.reference))
@@ -66,7 +66,8 @@ class Scorer:
 
     def floor(self):
         """The figures of as many other real pictures: the best that can be expected."""
-        return self.scores(self._taken(*self._others))
+        labels = self._train.labels[self._others] if self.parts.labelled else None
+        return self.scores(self._taken(self._train.images, self._others), labels)
 
     def ceiling(self):
         """The figures of noise: every byte by itself, each value as likely."""
