@@ -53,7 +53,7 @@ def __getattr__(name):
         from .rebuild import load
 
         return load
-    if name in ("gradcheck", "data", "training"):
+    if name in ("gradcheck", "data", "score", "training"):
         import importlib
 
         return importlib.import_module(f".{name}", __name__)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import minigan as mg
 from minigan import data, score
 from minigan.data import Dataset
 from minigan.score import blocks, classifier, judge, parts
@@ -154,6 +155,9 @@ def test_no_picture_has_two_uses():
     unlabelled = parts.divide(some(100))
     assert len(unlabelled.reference) == len(unlabelled.others) == 50
     assert not parts.divide(some(9, np.zeros(9, np.int64))).labelled  # one class is none
+    assert not parts.divide(some(100, labels), some(30)).labelled
+    with pytest.raises(mg.UserError, match="of 7 pictures, 3 would be compared with 3 others"):
+        parts.divide(some(7))
 
 
 # Pictures.
@@ -171,6 +175,7 @@ def digits():
     return [data.digits.load(split=split, limit=1500) for split in ("train", "test")]
 
 
+@pytest.mark.host
 def test_figures_of_digits(cache, digits, monkeypatch):
     monkeypatch.setattr(classifier, "STEPS", 200)
     said = []
@@ -197,6 +202,7 @@ def test_figures_of_digits(cache, digits, monkeypatch):
     assert any("not Inception's" in line for line in scorer.facts())
 
 
+@pytest.mark.host
 def test_the_classifier_is_kept_and_made_again_where_damaged(cache, digits):
     said = []
 
@@ -215,6 +221,7 @@ def test_the_classifier_is_kept_and_made_again_where_damaged(cache, digits):
     assert len(said) == 3 and len([*cache.glob("judges/*.npz")]) == 2
 
 
+@pytest.mark.host
 def test_a_cache_that_cannot_be_written_is_done_without(cache, digits):
     cache.write_text("a file where a folder should be")
     assert np.isfinite(score.Scorer(digits[0], count=150).floor()["frechet"])
@@ -250,3 +257,12 @@ def test_any_shape(shape):
     np.testing.assert_allclose(p.sum(axis=1), 1)
     alone, _ = judge.Judge(shape).read([pictures])
     np.testing.assert_allclose(alone, features[:, : judge.WIDTH], rtol=1e-4, atol=1e-5)
+
+
+def test_a_device_has_the_figures_of_the_host(gpu, cache, digits, monkeypatch):
+    """By one classifier, which either may have trained."""
+    monkeypatch.setattr(classifier, "STEPS", 3)
+    train, test = (dataset.limit(300) for dataset in digits)
+    there, here = (score.Scorer(train, test, count=60, xp=xp).floor() for xp in (gpu, np))
+    assert len([*cache.glob("judges/*.npz")]) == 1
+    np.testing.assert_allclose([*there.values()], [*here.values()], rtol=1e-3, atol=1e-4)

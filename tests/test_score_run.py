@@ -88,6 +88,7 @@ def test_scores_change_nothing_else_of_a_run(gan, many, scored, tmp_path):
     assert np.array_equal(last["generator/params"], there["generator/params"])
 
 
+@pytest.mark.host
 def test_a_scored_run_killed_before_any_change_of_a_file_goes_on(
     gan, many, scored, tmp_path, monkeypatch
 ):
@@ -201,6 +202,7 @@ DIGITS = {
 }  # fmt: skip
 
 
+@pytest.mark.host
 def test_a_conditional_generator_is_asked_for_the_labels_of_the_data(tmp_path, monkeypatch):
     monkeypatch.setattr(classifier, "cache_dir", lambda: tmp_path / "cache")
     monkeypatch.setattr(classifier, "STEPS", 150)

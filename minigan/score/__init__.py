@@ -15,9 +15,10 @@ from .classes import class_figures
 from .frechet import frechet_distance
 from .kernel import kernel_distance
 from .manifold import precision_and_recall
-from .scorer import Scorer
+from .scorer import FIGURES, Scorer
 
 __all__ = [
+    "FIGURES",
     "Scorer",
     "class_figures",
     "frechet_distance",

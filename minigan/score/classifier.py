@@ -20,6 +20,7 @@ from . import judge
 
 VERSION = 1  # raise it when the same data would give another classifier
 STEPS, BATCH = 2500, 100
+PASSES = 100  # over the data at most, where those are fewer steps
 RATE = 2e-3  # of learning; it falls to 0 on a straight line
 
 
@@ -50,7 +51,8 @@ def _train(network, images, labels, chosen):
     adam, xp = Adam(network, RATE), network.xp
     size = min(BATCH, len(chosen))
     per_epoch = len(chosen) // size
-    for step in range(STEPS):
+    steps = min(STEPS, PASSES * per_epoch)
+    for step in range(steps):
         epoch, batch = divmod(step, per_epoch)
         if batch == 0:
             order = chosen[permutation(len(chosen), seed=0, where="classifier", step=epoch)]
@@ -60,12 +62,12 @@ def _train(network, images, labels, chosen):
         _, dlogits = softmax_cross_entropy(logits, xp.asarray(labels[part]))
         network.zero_grad()
         network.backward(dlogits, cache, need_dx=False)
-        adam.lr = RATE * (1 - step / STEPS)
+        adam.lr = RATE * (1 - step / steps)
         adam.step()
 
 
 def _digest(images, labels, chosen):
-    settings = [VERSION, STEPS, BATCH, RATE, images.shape]
+    settings = [VERSION, STEPS, BATCH, PASSES, RATE, images.shape]
     digest = hashlib.sha256(json.dumps(settings).encode())
     for array in (images, labels.astype(np.int64), chosen.astype(np.int64)):
         digest.update(np.ascontiguousarray(array))

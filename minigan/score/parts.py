@@ -12,9 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import UserError
 from ..random import permutation
 
 MOST = 10_000  # pictures of the reference, and of the others
+LEAST = 4  # whose third neighbour is one of them
 
 
 @dataclass
@@ -37,10 +39,11 @@ def divide(train, test=None):
     """The Parts of a training set and its test set (Datasets).
 
     A fifth of the training set are others, and without a test set another fifth the reference;
-    where there are no labels, or one label only, half and half.
+    where there are no labels, or one label only, half and half.  Raises UserError for data of
+    so few pictures that a part of them has no neighbours.
     """
-    labels = train.labels
-    labelled = labels is not None and labels.min() >= 0 and labels.min() < labels.max()
+    labelled = all(one.labels is not None for one in filter(None, (train, test)))
+    labelled = labelled and 0 <= train.labels.min() < train.labels.max()
     order = permutation(len(train), seed=0, where="score")
     share = min(MOST, len(train) // (5 if labelled or test else 2))
     if test:
@@ -48,4 +51,9 @@ def divide(train, test=None):
         others, training = order[:share], order[share:]
     else:
         reference, others, training = order[:share], order[share : 2 * share], order[2 * share :]
+    if min(len(reference), len(others)) < LEAST:
+        raise UserError(
+            f"data {train.name}: of {len(train)} pictures, {len(others)} would be compared with "
+            f"{len(reference)} others: scores need {LEAST} of each at least"
+        )
     return Parts(test or train, reference, others, training, labelled, bool(test))

@@ -7,7 +7,7 @@ from .classes import class_figures
 from .frechet import frechet_distance
 from .judge import WIDTH, Judge
 from .kernel import kernel_distance
-from .manifold import NEIGHBOURS, precision_and_recall
+from .manifold import precision_and_recall
 from .parts import divide
 
 FIGURES = ("frechet", "kernel", "precision", "recall")  # of every set, with labels or without
@@ -20,12 +20,13 @@ class Scorer:
     """What pictures are compared with, and by what.
 
     train, test: Datasets of pictures of one shape; test may be None.  count: of the pictures to
-    compare, as many of each set; fewer where there are not as many real ones.  xp: the array module
-    of the device to compute features on.  notify: called with lines for people.
+    compare, 4 at least, as many of each set; fewer where there are not as many real ones.  xp: the
+    array module of the device to compute features on.  notify: called with lines for people.
 
     count: as many as there will be.  labels: of the reference's pictures, (count,), None without
     labels: what to ask a conditional generator for.  accuracy: the share of all reference pictures
-    on which the classifier reads their label, None without one.
+    on which the classifier reads their label, None without one.  Raises UserError for data of too
+    few pictures.
 
     Features are measured in standard deviations of the reference, each by itself, so that none
     counts for more because its weights happen to be large.
@@ -33,7 +34,7 @@ class Scorer:
 
     def __init__(self, train, test=None, *, count=10_000, xp=np, notify=lambda line: None):
         self.parts = parts = divide(train, test)
-        self.shape, self.xp = train.images.shape[1:], xp
+        self.shape = train.images.shape[1:]
         self.batch = max(1, min(BATCH, AT_A_TIME // int(np.prod(self.shape))))
         self.count = min(count, len(parts.reference), len(parts.others))
         network = None
@@ -59,7 +60,7 @@ class Scorer:
         """The figures of generated pictures, a dict name -> float.
 
         batches: yields `count` pictures in all, uint8 (b, H, W, C).  labels: (count,), that they
-        should bear.  NaN is what so few pictures do not tell.
+        should bear.  NaN is the Frechet distance of too few pictures.
         """
         features, p = self.judge.read(batches)
         return self._figures(self._standardised(features), p, labels)
@@ -100,9 +101,8 @@ class Scorer:
         if min(len(fake), len(real)) > real.shape[1]:
             figures["frechet"] = frechet_distance(real, fake)
         real, fake = real[:MOST_PAIRED], fake[:MOST_PAIRED]
-        if min(len(fake), len(real)) > NEIGHBOURS:
-            figures["kernel"] = kernel_distance(real, fake)
-            figures["precision"], figures["recall"] = precision_and_recall(real, fake)
+        figures["kernel"] = kernel_distance(real, fake)
+        figures["precision"], figures["recall"] = precision_and_recall(real, fake)
         return figures if p is None else figures | class_figures(p, self._real_p, labels)
 
     def _taken(self, images, chosen):

@@ -13,7 +13,7 @@ import contextlib
 import numpy as np
 
 BEST, NUMBERED = "best.npz", "checkpoint_{:04d}.npz"
-HIGHER_IS_BETTER = {"frechet": False, "kernel": False, "precision": True, "recall": True}
+HIGHER_IS_BETTER = {"precision", "recall"}  # of the scores; a distance should be small
 
 
 def kept(options, epoch, columns, step):
@@ -32,7 +32,7 @@ def is_best(columns, score, step):
 
     columns: as `History.columns` returns them, NaN where there is no value.
     """
-    values = -columns[score] if HIGHER_IS_BETTER[score] else columns[score]
+    values = -columns[score] if score in HIGHER_IS_BETTER else columns[score]
     known = np.isfinite(values)
     return bool(known.any()) and int(columns["step"][known][values[known].argmin()]) == step
 

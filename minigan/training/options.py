@@ -14,9 +14,9 @@ from pathlib import Path
 from .. import kernels
 from ..arrays import DEVICES, FLOAT_TYPES
 from ..errors import UserError, printable
+from ..score import FIGURES
 from . import shortage
 from .checkpoint import Checkpoint
-from .keep import HIGHER_IS_BETTER
 from .memory import refuse_what_does_not_fit, take_what_fits_elsewhere
 from .results import CHECKPOINT, check_unused
 from .resume import bring_in
@@ -120,7 +120,7 @@ def parser(description, *, name, batch_size, epochs=None, steps=None, average=0.
     )
     add(
         "--keep-best",
-        choices=tuple(HIGHER_IS_BETTER),
+        choices=FIGURES,
         help="keep the checkpoint with the best score of --score-every as best.npz",
     )
     add(

@@ -23,6 +23,7 @@ from ..arrays import array_module, resolve_device
 from ..average import MovingAverage
 from ..data.status import say
 from ..errors import RunFailed, UserError, printable
+from ..score import FIGURES
 from ..version import __version__
 from . import failures, health, keep, shortage
 from .batches import Batches
@@ -36,7 +37,7 @@ from .progress import Progress
 from .record import NotFiniteError, Record
 from .results import CHECKPOINT, GIF, HISTORY, LOSSES, Results
 from .resume import check_data, check_same
-from .scoring import COLUMNS, Scoring
+from .scoring import Scoring
 from .sheet import draw, sheet
 from .within import Within
 
@@ -103,7 +104,7 @@ class Run:
         if options.score_every:
             run = self._description()
             self._scoring = Scoring(dataset, run, latent, xp=self.xp, notify=say)
-        scores = COLUMNS if self._scoring else ()
+        scores = FIGURES if self._scoring else ()
         self._record = Record(self.folder / HISTORY, self.steps_per_epoch, self.xp, scores)
         self._progress = None  # there is one from the beginning of the loop on
         self._in_the_loop = False
@@ -273,8 +274,8 @@ class Run:
     def _score(self):
         """The scores of this moment, into the row of the step that is done."""
         figures = self._scoring.scores(self._stored["generator"])
-        self._record.log(self.step, {name: figures[name] for name in COLUMNS})
-        texts = ", ".join(f"{name} {figures[name]:.3g}" for name in COLUMNS)
+        self._record.log(self.step, {name: figures[name] for name in FIGURES})
+        texts = ", ".join(f"{name} {figures[name]:.3g}" for name in FIGURES)
         self._progress.note(f"epoch {self._epoch}: {texts}")
 
     def _save(self):

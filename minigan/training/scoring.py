@@ -12,7 +12,6 @@ from ..score.scorer import Scorer
 from . import origin
 from .pictures import to_uint8
 
-COLUMNS = "frechet", "kernel", "precision", "recall"  # of a history
 IN_A_RUN = 2_000  # pictures of each scoring: seconds, where 10,000 would take a minute
 
 
