@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from minigan import data, score, training
-from minigan.arrays import array_module
 from minigan.score import classifier, judge, parts, scorer
 
 
@@ -23,7 +22,7 @@ def main(argv=None):
     parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
     options = parser.parse_args(argv)
     train, test = (data.load(options.data, split=split) for split in ("train", "test"))
-    divided, xp = parts.divide(train, test), array_module(options.device)
+    divided = parts.divide(train, test)
     chosen = divided.reference[: options.count]
     images, labels = test.images[chosen], test.labels[chosen]
 
@@ -37,7 +36,7 @@ def main(argv=None):
         classifier.cache_dir = lambda: Path(folder)
         network = timed(
             "training the classifier", classifier.trained,
-            train.images, train.labels, divided.training, xp=xp, notify=print,
+            train.images, train.labels, divided.training, device=options.device, notify=print,
         )  # fmt: skip
     reader = judge.Judge(images.shape[1:], network, options.device)
     batches = np.array_split(images, len(images) // scorer.BATCH or 1)

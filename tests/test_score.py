@@ -263,6 +263,8 @@ def test_a_device_has_the_figures_of_the_host(gpu, cache, digits, monkeypatch):
     """By one classifier, which either may have trained."""
     monkeypatch.setattr(classifier, "STEPS", 3)
     train, test = (dataset.limit(300) for dataset in digits)
-    there, here = (score.Scorer(train, test, count=60, xp=xp).floor() for xp in (gpu, np))
+    there, here = (
+        score.Scorer(train, test, count=60, device=name).floor() for name in ("gpu", "cpu")
+    )
     assert len([*cache.glob("judges/*.npz")]) == 1
     np.testing.assert_allclose([*there.values()], [*here.values()], rtol=1e-3, atol=1e-4)

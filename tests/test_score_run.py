@@ -210,13 +210,13 @@ def test_a_conditional_generator_is_asked_for_the_labels_of_the_data(tmp_path, m
         data.load("digits", limit=1500),
         Latent(3, classes=DIGITS["latent"]["classes"]),
     )
-    scores = scoring.Scoring(dataset, DIGITS, latent, count=300, notify=print)
+    scores = scoring.Scoring(dataset, DIGITS, latent, count=300, device="cpu", notify=print)
     assert scores.scorer.parts.held_out
     right, wrong = (scores.scores(Copyist(dataset, shift))["labelled"] for shift in (0, 1))
     assert right > 0.8 and wrong < 0.2
     unlabelled = Dataset(dataset.images, None, "mine", "here")
     with pytest.raises(mg.UserError, match="data mine has not their labels"):
-        scoring.Scoring(unlabelled, DIGITS, latent, notify=print)
+        scoring.Scoring(unlabelled, DIGITS, latent, device="cpu", notify=print)
 
 
 def test_a_test_set_is_of_the_same_source(tmp_path, monkeypatch):
@@ -235,6 +235,16 @@ def test_a_test_set_is_of_the_same_source(tmp_path, monkeypatch):
     file = str(folder / "train-images-idx3-ubyte")  # a file is the same, whatever is asked for
     one["options"]["data"] = file
     assert origin.load_test(run | one, data.load(file)) is None
+
+
+@pytest.mark.parametrize("options", [
+    {}, {"data": None}, {"data": 5}, {"data": ["digits"]},
+    {"data": "digits", "fit": "no"}, {"data": "digits", "attribute": 1, "attributes": 2.5},
+])  # fmt: skip
+def test_what_a_stranger_s_options_say_of_the_data(options):
+    run = DIGITS | {"options": options, "data": DIGITS["data"] | {"name": "cifar10"}}
+    with pytest.raises(mg.UserError):
+        origin.load(run, limit=9, notify=print)
 
 
 @pytest.mark.parametrize("more, message", [

@@ -24,8 +24,8 @@ PASSES = 100  # over the data at most, where those are fewer steps
 RATE = 2e-3  # of learning; it falls to 0 on a straight line
 
 
-def trained(images, labels, chosen, *, xp, notify):
-    """The classifier of images uint8 (N, H, W, C) with labels (N,), on the device of xp.
+def trained(images, labels, chosen, *, device, notify):
+    """The classifier of images uint8 (N, H, W, C) with labels (N,), on "cpu" or "gpu".
 
     chosen: the indices (n,) of those to learn from; it never sees the others.  notify: called with
     a line where it must be trained, which takes half a minute at MNIST's size.  A file in the
@@ -36,7 +36,6 @@ def trained(images, labels, chosen, *, xp, notify):
     path = folder and folder / "judges" / f"{_digest(images, labels, chosen)}.npz"
     with contextlib.suppress(UserError, KeyError):
         network = path and rebuild.load(path)["classifier"]
-    device = "cpu" if xp is np else "gpu"
     if network is None:
         notify(f"training a classifier on {len(chosen):,} labelled pictures, once for these data")
         network = judge.classifier(images.shape[1:], classes).to(device)

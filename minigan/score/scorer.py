@@ -20,8 +20,8 @@ class Scorer:
     """What pictures are compared with, and by what.
 
     train, test: Datasets of pictures of one shape; test may be None.  count: of the pictures to
-    compare, 4 at least, as many of each set; fewer where there are not as many real ones.  xp: the
-    array module of the device to compute features on.  notify: called with lines for people.
+    compare, 4 at least, as many of each set; fewer where there are not as many real ones.
+    device: "cpu" or "gpu", to compute features on.  notify: called with lines for people.
 
     count: as many as there will be.  labels: of the reference's pictures, (count,), None without
     labels: what to ask a conditional generator for.  accuracy: the share of all reference pictures
@@ -32,7 +32,7 @@ class Scorer:
     counts for more because its weights happen to be large.
     """
 
-    def __init__(self, train, test=None, *, count=10_000, xp=np, notify=lambda line: None):
+    def __init__(self, train, test=None, *, count=10_000, device="cpu", notify=lambda line: None):
         self.parts = parts = divide(train, test)
         self.shape = train.images.shape[1:]
         self.batch = max(1, min(BATCH, AT_A_TIME // int(np.prod(self.shape))))
@@ -40,9 +40,9 @@ class Scorer:
         network = None
         if parts.labelled:
             network = classifier.trained(
-                train.images, train.labels, parts.training, xp=xp, notify=notify
+                train.images, train.labels, parts.training, device=device, notify=notify
             )
-        self.judge = Judge(self.shape, network, "cpu" if xp is np else "gpu")
+        self.judge = Judge(self.shape, network, device)
         self._train, self._others = train, parts.others[: self.count]
 
         source = parts.source

@@ -103,7 +103,7 @@ class Run:
         self._scoring = None
         if options.score_every:
             run = self._description()
-            self._scoring = Scoring(dataset, run, latent, xp=self.xp, notify=say)
+            self._scoring = Scoring(dataset, run, latent, device=self.device, notify=say)
         scores = FIGURES if self._scoring else ()
         self._record = Record(self.folder / HISTORY, self.steps_per_epoch, self.xp, scores)
         self._progress = None  # there is one from the beginning of the loop on

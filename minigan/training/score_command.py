@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ..arrays import DEVICES, array_module, resolve_device
+from ..arrays import DEVICES, resolve_device
 from ..data.status import say
 from ..errors import UserError, printable
 from . import origin, shortage
@@ -50,7 +50,7 @@ def score(options):
     latent, generator = Latent(**run["latent"]), networks["generator"].to(device)
     scoring = Scoring(
         dataset, run, latent, words=options.data,
-        count=options.count, xp=array_module(device), notify=say,
+        count=options.count, device=device, notify=say,
     )  # fmt: skip
     drawn = scoring.scores(generator)
     average = ", by the average of its weights" * (TRAINED in networks)

@@ -4,8 +4,6 @@
 of its history.  The figures themselves are `minigan.score`'s, which knows pictures alone.
 """
 
-import numpy as np
-
 from ..arrays import to_host
 from ..errors import UserError
 from ..score.scorer import Scorer
@@ -19,13 +17,13 @@ class Scoring:
     """A `Scorer` for the generator of a run.
 
     dataset: what the run trains on; its test set is looked for beside it.  run: as a checkpoint
-    stores it.  latent: the generator's.  words: for --data.  count, xp, notify: as of `Scorer`.
+    stores it.  latent: the generator's.  words: for --data.  count, device, notify: as of `Scorer`.
     Raises UserError where the data has not the labels that the generator draws.
     """
 
-    def __init__(self, dataset, run, latent, *, words=None, count=IN_A_RUN, xp=np, notify):
+    def __init__(self, dataset, run, latent, *, words=None, count=IN_A_RUN, device, notify):
         test = origin.load_test(run, dataset, words)
-        self.scorer = Scorer(dataset, test, count=count, xp=xp, notify=notify)
+        self.scorer = Scorer(dataset, test, count=count, device=device, notify=notify)
         self.latent, self.value_range = latent, run["value_range"]
         self.labels = self.scorer.labels if latent.classes else None
         if latent.classes and (self.labels is None or self.labels.max() >= len(latent.classes)):
