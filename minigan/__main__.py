@@ -1,9 +1,11 @@
-"""minigan gradcheck | sample | score | info | anatomy | puzzle, or python -m minigan ...
+"""minigan gradcheck | sample | score | info | export | import | ..., or python -m minigan ...
 
 gradcheck   check every layer, loss, penalty and whole networks; exit 1 if one fails
 sample      draw pictures with the generator of a checkpoint
 score       how good the pictures of a run are
 info        what a checkpoint holds
+export      a network for use elsewhere: ONNX, or named tensors, also in PyTorch's layout
+import      such tensors back into a checkpoint
 anatomy     one training step taken apart, as a page for the browser
 puzzle      the engine with a fault, for you to find
 """
@@ -15,6 +17,7 @@ import numpy as np
 
 from .atomic import replacing
 from .errors import UserError, printable
+from .export import commands as export
 from .gradcheck import Table, all_cases, select
 from .study import commands as study
 from .training import score_command as score
@@ -32,7 +35,7 @@ NAME = "minigan" if Path(sys.argv[0]).stem == "minigan" else "python -m minigan"
 
 def main(argv=None):
     parser = Parser(prog=NAME, description="Tools around minigan's networks.")
-    commands = parser.add_subparsers(metavar="gradcheck | sample | score | info | anatomy | puzzle")
+    commands = parser.add_subparsers(metavar="gradcheck | sample | score | info | export | ...")
 
     sub = commands.add_parser("gradcheck", help="check all derivatives; exit 1 if one is wrong")
     sub.add_argument(
@@ -65,6 +68,7 @@ def main(argv=None):
     sub.add_argument("checkpoint", type=Path)
     sub.set_defaults(run=info)
 
+    export.add_commands(commands)
     study.add_commands(commands)
 
     options = parser.parse_args(argv)

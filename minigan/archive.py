@@ -13,6 +13,7 @@ is not compressed cannot be larger in memory than it is on the disk.
 """
 
 import json
+import math
 
 import numpy as np
 
@@ -83,7 +84,7 @@ def read(path):
         with open_regular(path) as file:
             if file.read(len(ZIP_MAGIC)) != ZIP_MAGIC:
                 raise UserError(f"{path} is not a minigan checkpoint, or was cut off at its start")
-            arrays = _read_arrays(file)
+            arrays = read_arrays(file)
     except UserError:
         raise
     except FileNotFoundError as error:
@@ -127,44 +128,51 @@ class _PickledError(ValueError):
     """An array of Python objects."""
 
 
-def _read_arrays(file):
-    """All arrays of an open .npz file, each a view of its member's bytes."""
+def read_arrays(file):
+    """All arrays of an open .npz file, each a view of its member's bytes.
+
+    Raises one exception or another where the file is none, is damaged or compressed, or holds
+    anything but arrays of DTYPES.
+    """
     import zipfile
 
     size = file.seek(0, 2)
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
+        for member in members:
+            if member.compress_type != zipfile.ZIP_STORED:
+                raise ValueError(f"{member.filename} is compressed")
         # Members that overlap would count more than once.
         if sum(member.file_size for member in members) > size:
             raise ValueError("its members are larger than the file")
         arrays = {}
         for member in members:
-            if member.compress_type != zipfile.ZIP_STORED:
-                raise ValueError(f"{member.filename} is compressed")
             if member.comment or member.extra[:2] not in (b"", ZIP64):
                 raise ValueError(f"{member.filename} is followed by what may be another member")
             content = archive.read(member)  # to its end, where the checksum is looked at
             if len(content) != member.file_size:
                 raise ValueError(f"{member.filename} is not as long as it says")
-            arrays[member.filename.removesuffix(".npy")] = _vector(content, member.filename)
+            arrays[member.filename.removesuffix(".npy")] = _array(content, member.filename)
     return arrays
 
 
-def _vector(content, name):
+def _array(content, name):
     """The array in the bytes of an .npy file."""
     from io import BytesIO
 
     header = BytesIO(content)
     if np.lib.format.read_magic(header) != (1, 0):
         raise ValueError(f"{name} is of another version of NumPy's format")
-    shape, _, dtype = np.lib.format.read_array_header_1_0(header)
+    shape, by_columns, dtype = np.lib.format.read_array_header_1_0(header)
     if dtype.hasobject:
         raise _PickledError(name)
     start = header.tell()
-    if dtype.name not in DTYPES or len(shape) != 1:
-        raise ValueError(f"{name} is {dtype} {shape}, not a vector of {', '.join(DTYPES)}")
-    if start + shape[0] * dtype.itemsize != len(content):
-        raise ValueError(f"{name} has {len(content) - start} bytes for {shape[0]} of {dtype}")
-    if name == "description.npy" and shape[0] > LARGEST_TEXT:
-        raise ValueError(f"{name} has {shape[0]} bytes, expected {LARGEST_TEXT} at most")
-    return np.frombuffer(content, dtype, offset=start)
+    if dtype.name not in DTYPES:
+        raise ValueError(f"{name} is {dtype} {shape}, not of {', '.join(DTYPES)}")
+    count = math.prod(shape)
+    if start + count * dtype.itemsize != len(content):
+        raise ValueError(f"{name} has {len(content) - start} bytes for {count} of {dtype}")
+    if name == "description.npy" and count > LARGEST_TEXT:
+        raise ValueError(f"{name} has {count} bytes, expected {LARGEST_TEXT} at most")
+    array = np.frombuffer(content, dtype, offset=start)
+    return array.reshape(shape, order="F" if by_columns else "C")

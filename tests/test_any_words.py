@@ -161,7 +161,9 @@ def test_of_the_tools(capsys, tmp_path):
     chance = random.Random(0)
     for _ in range(600):
         options = ["--count", "--seed", "--label", "--out", "--help", "sample", "info"]
-        command = [chance.choice(["sample", "info", "gradcheck", "x"]), *words(chance, options)]
+        options += ["--to=npz", "--layout", "--network", "--into"]
+        tool = chance.choice(["sample", "info", "export", "import", "gradcheck", "x"])
+        command = [tool, *words(chance, options)]
         if command[0] == "gradcheck" and len(command) == 3 and command[1].startswith("--seed"):
             continue  # a check that would really be made
         assert_one_line(run(tools, *command), capsys.readouterr(), command)

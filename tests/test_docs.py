@@ -9,8 +9,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import parity
 import pytest
+from helpers import run
 from PIL import Image
+
+from minigan.__main__ import main
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -75,6 +79,23 @@ def test_the_code_blocks_of_a_page_run(page, monkeypatch):
     ]
     for printed, text in zip(prints, expected, strict=True):
         same_text(printed, text)
+
+
+def test_the_code_blocks_of_elsewhere_run(tmp_path, monkeypatch, capsys):
+    """Its commands too, on a checkpoint of the example that it speaks of."""
+    for package in ("onnx", "onnxruntime", "torch"):
+        pytest.importorskip(package)
+    monkeypatch.chdir(tmp_path)
+    example = ["--data", "digits", "--limit", 8, "--batch-size", 4, "--steps", 1]
+    assert run(parity.example("mnist_cgan").main, *example) == 0
+    names, fenced = {}, [*figure.blocks("elsewhere"), ("", "")]
+    for (language, block), (following, text) in pairwise(fenced):
+        capsys.readouterr()
+        if language == "bash":
+            assert all(run(main, *line.split()[1:]) == 0 for line in block.splitlines())
+        elif language == "python":
+            exec(compile(block, "elsewhere.md", "exec"), names)
+            same_text(capsys.readouterr().out, text if following == "text" else "")
 
 
 @pytest.mark.parametrize("number, chapter", [*enumerate(CHAPTERS, start=1)])
