@@ -10,6 +10,8 @@ Names come from outside too, and may hold line breaks or a terminal's control se
 `printable` takes the harm out of them.
 """
 
+LONGEST = 1000  # characters of a name, and of a message that repeats what was typed
+
 
 class UserError(ValueError):
     """Bad input from outside the program.  The message is one printable line."""
@@ -31,6 +33,12 @@ def printable(value):
         letter if letter.isprintable() else letter.encode("unicode_escape").decode()
         for letter in str(value)
     )
+
+
+def shortened(line):
+    """A line without its middle, where it is longer than LONGEST: a long name fills no terminal."""
+    half = LONGEST // 2
+    return line if len(line) <= LONGEST else f"{line[:half]} ... {line[-half:]}"
 
 
 def check_setting(owner, name, value, low, high, open_low=False):

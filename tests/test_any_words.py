@@ -161,8 +161,8 @@ def test_of_the_tools(capsys, tmp_path):
     chance = random.Random(0)
     for _ in range(600):
         options = ["--count", "--seed", "--label", "--out", "--help", "sample", "info"]
-        options += ["--to=npz", "--layout", "--network", "--into"]
-        tool = chance.choice(["sample", "info", "export", "import", "gradcheck", "x"])
+        options += ["--to=npz", "--layout", "--network", "--into", "--data", "--device"]
+        tool = chance.choice(["sample", "info", "score", "export", "import", "gradcheck", "x"])
         command = [tool, *words(chance, options)]
         if command[0] == "gradcheck" and len(command) == 3 and command[1].startswith("--seed"):
             continue  # a check that would really be made

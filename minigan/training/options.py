@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .. import kernels
 from ..arrays import DEVICES, FLOAT_TYPES
-from ..errors import UserError, printable
+from ..errors import LONGEST, UserError, printable, shortened
 from ..score import FIGURES
 from . import shortage
 from .checkpoint import Checkpoint
@@ -23,7 +23,6 @@ from .resume import bring_in
 
 LARGEST = 2**53  # of whole numbers: further, a float cannot tell them apart
 SMALLEST = 2.0**-126  # normal number of float32
-LONGEST = 1000  # characters of a name, and of a message that repeats what was typed
 
 
 class Parser(argparse.ArgumentParser):
@@ -42,10 +41,7 @@ class Parser(argparse.ArgumentParser):
         return found, rest
 
     def error(self, message):
-        line = printable(message)
-        if len(line) > LONGEST:
-            line = f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"
-        self.exit(2, f"{self.prog}: error: {line}\n")
+        self.exit(2, f"{self.prog}: error: {shortened(printable(message))}\n")
 
 
 class Formatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):

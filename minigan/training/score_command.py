@@ -1,5 +1,6 @@
 """`minigan score`: the figures of a checkpoint's pictures, between their floor and ceiling."""
 
+import os
 from pathlib import Path
 
 from ..arrays import DEVICES, resolve_device
@@ -9,7 +10,7 @@ from . import origin, shortage
 from .checkpoint import TRAINED, Checkpoint
 from .latent import Latent
 from .memory import take_what_fits_elsewhere
-from .options import integer
+from .options import integer, path
 from .results import CHECKPOINT
 from .sampling import sample_images
 from .scoring import Scoring
@@ -21,9 +22,10 @@ def add_commands(commands):
     """Add score to the subparsers of `minigan`."""
     sub = commands.add_parser("score", help="how good the pictures of a run are")
     add = sub.add_argument
-    add("checkpoint", type=Path, metavar="RUN|CHECKPOINT", help="a run's folder, or a checkpoint")
+    add("checkpoint", type=path, metavar="RUN|CHECKPOINT", help="a run's folder, or a checkpoint")
     add(
         "--data",
+        type=path,
         metavar="mnist|cifar10|digits|PATH",
         help="real pictures to compare with (default: those of the run)",
     )
@@ -38,8 +40,8 @@ def score(options):
     device = resolve_device(options.device)
     if device == "gpu":
         take_what_fits_elsewhere()
-    path = options.checkpoint
-    checkpoint = Checkpoint(path / CHECKPOINT if path.is_dir() else path)
+    place = options.checkpoint
+    checkpoint = Checkpoint(Path(place, CHECKPOINT) if os.path.isdir(place) else place)
     sample_images(checkpoint, 1, 0)  # says in one line why a generator does not draw
     run, networks = checkpoint.run, checkpoint.networks()
     limit = None if options.data else run["options"].get("limit")
