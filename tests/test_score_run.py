@@ -18,6 +18,8 @@ from minigan.training import keep, origin, scoring
 from minigan.training.checkpoint import Checkpoint
 from minigan.training.history import History
 from minigan.training.latent import Latent
+from minigan.training.pictures import to_uint8
+from minigan.training.sampling import sample_images
 
 SCORED = "--score-every", 1, "--keep-best", "kernel", "--keep", 2
 COLUMNS = "frechet", "kernel", "precision", "recall"
@@ -78,6 +80,17 @@ def test_the_command_has_the_figures_of_the_history(scored, capsys):
         [value] = re.findall(rf"(?m)^{name} +(\S+)", first)
         np.testing.assert_allclose(float(value), columns[name][-1], 1e-3, 1e-4)
     assert "100 pictures of each set" in first and "not Inception's" in first
+
+
+def test_what_is_scored_is_what_sample_draws(scored):
+    checkpoint = Checkpoint(scored / "checkpoint.npz")
+    run, G = checkpoint.run, checkpoint.networks()["generator"]
+    dataset, latent = origin.load(run, limit=None, notify=print), Latent(**run["latent"])
+    scores, seen = scoring.Scoring(dataset, run, latent, device="cpu", notify=print), []
+    scores.scorer.scores = lambda batches, labels: seen.extend(batches)
+    scores.scores(G)
+    drawn = to_uint8(sample_images(checkpoint, 100, seed=0), (-1, 1))
+    np.testing.assert_array_equal(np.concatenate(seen), drawn)
 
 
 def test_scores_change_nothing_else_of_a_run(gan, many, scored, tmp_path):
