@@ -11,7 +11,8 @@ import json
 import numpy as np
 
 from .. import rebuild
-from ..data.cache import cache_dir
+from ..atomic import remove_leftovers
+from ..data.cache import DEAD, cache_dir
 from ..errors import UserError
 from ..losses import softmax_cross_entropy
 from ..optim import Adam
@@ -42,6 +43,7 @@ def trained(images, labels, chosen, *, device, notify):
         _train(network, images, labels, chosen)
         with contextlib.suppress(OSError):
             if path:
+                remove_leftovers(path.parent / "*", silent=DEAD)
                 network.save(path)
     return network.to(device)
 
