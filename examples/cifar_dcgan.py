@@ -72,12 +72,12 @@ def discriminator(options):
 def train_step(G, D, opt_g, opt_d, real, z_d, z_g, original=False):
     """One update of D, then one of G.  real: (N, 32, 32, 3); z_d, z_g: (N, 100)."""
     if original:  # the tutorial updated G first, and D on fakes from the same z
-        g_loss = update_g(G, D, opt_g, z_d)
+        g_loss, norm_dfake = update_g(G, D, opt_g, z_d)
         d_loss, d_real, d_fake = update_d(G, D, opt_d, real, z_d)
     else:
         d_loss, d_real, d_fake = update_d(G, D, opt_d, real, z_d)
-        g_loss = update_g(G, D, opt_g, z_g)
-    return dict(d_loss=d_loss, g_loss=g_loss, d_real=d_real, d_fake=d_fake)
+        g_loss, norm_dfake = update_g(G, D, opt_g, z_g)
+    return dict(d_loss=d_loss, g_loss=g_loss, d_real=d_real, d_fake=d_fake, norm_dfake=norm_dfake)
 
 
 def update_d(G, D, opt_d, real, z):
@@ -100,7 +100,7 @@ def judge(D, images, label):
 
 
 def update_g(G, D, opt_g, z):
-    """The gradient runs through D, which stays as it is (params=False).  Returns the loss."""
+    """Through D, which stays as it is (params=False).  Returns (loss, |dfake|)."""
     fake, g_cache = G.forward(z)
     logits, d_cache = D.forward(fake)
     loss, dlogits = bce_with_logits(logits, REAL)
@@ -108,7 +108,16 @@ def update_g(G, D, opt_g, z):
     G.zero_grad()
     G.backward(dfake, g_cache, need_dx=False)
     opt_g.step()
-    return loss
+    return loss, mg.norm(dfake)
+
+
+def load(options):
+    """The pictures of the classes asked for; if none are, of CIFAR-10 the horses."""
+    dataset = data.load(options.data, auto="cifar10", classes=options.classes, limit=options.limit)
+    if dataset.name != "cifar10" or options.classes is not None:
+        return dataset
+    options.classes = ["horse"]
+    return load(options)
 
 
 def main(argv=None):
@@ -118,9 +127,8 @@ def main(argv=None):
     parser.add_argument(
         "--classes",
         nargs="+",
-        default=["horse"],
         metavar="CLASS",
-        help="of CIFAR-10, by name or number",
+        help="to learn, by name or number (default: of CIFAR-10 horse, of other data all)",
     )
     parser.add_argument(
         "--original", action="store_true", help="G before D on the same z, and samples with dropout"
@@ -134,7 +142,7 @@ def main(argv=None):
     opt_d = mg.Adam(D, options.lr, b1=options.b1)
     run = training.Run(
         options,
-        data.load(options.data, auto="cifar10", classes=options.classes, limit=options.limit),
+        load(options),
         {"generator": G, "discriminator": D},
         {"generator": opt_g, "discriminator": opt_d},
         latent=LATENT,

@@ -10,21 +10,37 @@ Names come from outside too, and may hold line breaks or a terminal's control se
 `printable` takes the harm out of them.
 """
 
-LONGEST = 1000  # characters of a name, and of a message that repeats what was typed
+LONGEST = 1000  # characters of a message
 
 
-class UserError(ValueError):
-    """Bad input from outside the program.  The message is one printable line."""
+class OneLine:
+    """An exception whose message is one printable line, and says what there is to say.
 
-    def __init__(self, message):
-        super().__init__(printable(message))
-
-
-class RunFailed(RuntimeError):
-    """A training run cannot go on.  The message is one printable line; commands exit with 1."""
+    Of one that is too long, since it repeats what somebody typed, the middle is left out.  A
+    notebook shows it alone, without the calls that led there.
+    """
 
     def __init__(self, message):
-        super().__init__(printable(message))
+        line = printable(message)
+        if len(line) > LONGEST:
+            line = f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"
+        super().__init__(line)
+
+    def _render_traceback_(self):
+        """What IPython shows of it, a list of lines."""
+        return [f"{type(self).__name__}: {self}"]
+
+
+class UserError(OneLine, ValueError):
+    """Bad input from outside the program."""
+
+
+class RunFailed(OneLine, RuntimeError):
+    """A training run cannot go on; commands exit with 1."""
+
+
+class Interrupted(OneLine, KeyboardInterrupt):
+    """Somebody at a prompt has interrupted a training run, which has saved."""
 
 
 def printable(value):
@@ -33,12 +49,6 @@ def printable(value):
         letter if letter.isprintable() else letter.encode("unicode_escape").decode()
         for letter in str(value)
     )
-
-
-def shortened(line):
-    """A line without its middle, where it is longer than LONGEST: a long name fills no terminal."""
-    half = LONGEST // 2
-    return line if len(line) <= LONGEST else f"{line[:half]} ... {line[-half:]}"
 
 
 def check_setting(owner, name, value, low, high, open_low=False):

@@ -67,6 +67,7 @@ NETWORKS = {
         mg.ConvTranspose2d(2, 1, (4, 2), stride=2),
         mg.Flatten(),
     ],
+    "spectral": lambda: [mg.SpectralNorm(mg.Dense(4, 3, use_bias=False)), mg.Tanh()],
     "always": lambda: [mg.Dropout(0.5, always=True), mg.Tanh()],
     "own": lambda: [Scale(4), Scale(4, scale_init=Steps(2)), mg.Sequential([Scale(4)])],
 }
@@ -219,11 +220,13 @@ def test_foreign_files_are_refused(tmp_path, content, message):
 @pytest.mark.parametrize(
     "name, message",
     [
-        ("absent.npz", "no checkpoint at"),
-        ("", "cannot read checkpoint"),
+        ("absent.npz", "no checkpoint at .*/absent.npz"),
+        ("", "no checkpoint at .*/checkpoint.npz"),
+        ("run", "cannot read checkpoint .*/run/checkpoint.npz"),
     ],
 )
 def test_no_file(tmp_path, name, message):
+    (tmp_path / "run" / "checkpoint.npz").mkdir(parents=True)
     with pytest.raises(UserError, match=message):
         mg.load(tmp_path / name)
 

@@ -17,7 +17,7 @@ from minigan.training.pictures import (
     thinned,
     to_uint8,
 )  # fmt: skip
-from minigan.training.plot import COLOURS, _extremes, _moving_average, _ticks, loss_curve
+from minigan.training.plot import COLOURS, PALE_INK, _extremes, _moving_average, _ticks, loss_curve
 
 RNG = np.random.default_rng(7)
 
@@ -116,6 +116,13 @@ class TestGrid:
             sheet[top : top + 8, left : left + 12] = BACKGROUND
         assert (sheet == BACKGROUND).all()  # the gaps and the empty sixth cell
 
+    def test_transparent_images_lie_between_opaque_gaps(self):
+        image = noise(1, 3, 2, 4)
+        sheet = grid(image, gap=1, scale=1)
+        np.testing.assert_array_equal(sheet[1:-1, 1:-1], image[0])
+        sheet[1:-1, 1:-1] = (BACKGROUND, BACKGROUND, BACKGROUND, 255)
+        assert (sheet == sheet[0, 0]).all() and sheet[0, 0, 3] == 255
+
     @pytest.mark.parametrize("size", [28, 32, 64, 96])
     def test_default_sheet_is_easy_to_see(self, size):
         height, width, _ = grid(noise(16, size, size, 1)).shape
@@ -133,13 +140,16 @@ class TestGrid:
 
 
 class TestPng:
-    @pytest.mark.parametrize("shape", [(5, 7), (5, 7, 1), (5, 7, 3)])
-    def test_reads_back(self, tmp_path, shape):
+    @pytest.mark.parametrize(
+        "shape, mode", [((5, 7), "L"), ((5, 7, 1), "L"), ((5, 7, 3), "RGB"), ((5, 7, 4), "RGBA")]
+    )
+    def test_reads_back(self, tmp_path, shape, mode):
         image = noise(*shape)
         save_png(tmp_path / "new" / "a.png", image)
         with Image.open(tmp_path / "new" / "a.png") as picture:
-            assert picture.mode == ("RGB" if shape[2:] == (3,) else "L")
+            assert picture.mode == mode
             np.testing.assert_array_equal(np.asarray(picture).ravel(), image.ravel())
+        np.testing.assert_array_equal(read(tmp_path / "new" / "a.png").ravel(), image.ravel())
 
     @pytest.mark.parametrize("image", [np.zeros((4, 4)), noise(4, 4, 2), noise(1, 4, 4, 3)])
     def test_wrong_images_are_refused(self, tmp_path, image):
@@ -191,6 +201,16 @@ class TestGif:
     def test_grey_and_colour_together(self, tmp_path):
         save_gif(tmp_path / "a.gif", [noise(8, 8), noise(8, 8, 3)])
         assert durations(tmp_path / "a.gif") == [200, 2000]
+
+    @pytest.mark.parametrize("opaque", [True, False])
+    def test_transparent_frames_are_put_on_grey(self, tmp_path, opaque):
+        """What is hidden under a transparent pixel is hidden in the GIF too."""
+        frame = np.full((8, 8, 4), (200, 10, 10, 255 * opaque), np.uint8)
+        save_gif(tmp_path / "a.gif", [frame, noise(8, 8)])
+        with Image.open(tmp_path / "a.gif") as gif:
+            shown = np.asarray(gif.convert("RGB")).astype(int)
+        colour = (200, 10, 10) if opaque else (BACKGROUND,) * 3
+        assert np.abs(shown - colour).max() <= 16
 
     def test_thinning_keeps_the_ends(self, tmp_path):
         frames = [np.full((4, 4), value, np.uint8) for value in range(200)]
@@ -316,6 +336,31 @@ class TestLossCurve:
         start = time.process_time()
         loss_curve(tmp_path / "losses.png", {"step": np.arange(count), **history})
         assert time.process_time() - start < 3  # 0.6 s on an idle core
+
+    def test_norms_have_a_panel_of_powers_of_ten(self, tmp_path):
+        steps = np.arange(1, 61)
+        seldom = np.where(steps % 10 == 0, 10.0 ** -(steps / 20), np.nan)  # 0.3 to 0.001
+        history = {"step": steps, "d_loss": np.full(60, 1.0), "norm_dG": seldom}
+        picture = picture_of(tmp_path, history)
+        assert picture.shape == (600, 1000, 3)
+        lower = np.flatnonzero((np.abs(picture[345:550] - COLOURS[0]).max(axis=2) < 60).any(axis=0))
+        assert np.diff(lower[lower < 700]).max() == 1
+        heights = [
+            np.flatnonzero(np.abs(picture[345:550, x] - COLOURS[0]).max(axis=1) < 60).mean()
+            for x in (300, 500, 700)
+        ]
+        assert abs(heights[0] - 2 * heights[1] + heights[2]) < 3  # a straight line
+        history["norm_dG"][::2] = [0.0, -1.0] * 15  # neither has a logarithm
+        assert picture_of(tmp_path, history).shape == (600, 1000, 3)
+
+    @pytest.mark.parametrize("logistic", [True, False])
+    def test_balance_is_dashed_where_d_is_logistic(self, tmp_path, logistic):
+        steps = np.arange(1, 51)
+        history = {"step": steps, "d_loss": np.linspace(0, 2, 50), "g_loss": np.linspace(0, 2, 50)}
+        history |= {"d_real": steps / 50} if logistic else {"c_wass": steps / 50}
+        picture = picture_of(tmp_path, history)
+        grey = (np.abs(picture[90:284, 73:970] - PALE_INK).max(axis=2) < 20).mean(axis=1)
+        assert (grey > 0.4).sum() == (2 if logistic else 0)
 
     def test_ticks(self):
         assert _ticks(0.0, 1.0, count=5)[1] == ["0", "0.2", "0.4", "0.6", "0.8", "1.0"]

@@ -7,7 +7,6 @@ import shutil
 import numpy as np
 import pytest
 from helpers import STEPS_PER_EPOCH, arrays, assert_same_results, run, words, write_idx
-from PIL import Image
 
 import minigan as mg
 from minigan import data
@@ -19,7 +18,6 @@ from minigan.training.checkpoint import Checkpoint
 from minigan.training.history import History
 from minigan.training.latent import Latent
 from minigan.training.pictures import to_uint8
-from minigan.training.sampling import sample_images
 
 SCORED = "--score-every", 1, "--keep-best", "kernel", "--keep", 2
 COLUMNS = "frechet", "kernel", "precision", "recall"
@@ -52,7 +50,7 @@ def step_of(path):
 
 def test_a_scored_run(scored, capsys):
     columns = History.read(scored / "history.csv")
-    assert [*columns][-4:] == [*COLUMNS]
+    assert {*COLUMNS} <= columns.keys()
     ends = columns["step"] % STEPS_PER_EPOCH == 0
     for name in COLUMNS:
         assert np.isfinite(columns[name][ends]).all() and np.isnan(columns[name][~ends]).all()
@@ -65,8 +63,6 @@ def test_a_scored_run(scored, capsys):
     assert step_of(scored / "checkpoint_0003.npz") == 3 * STEPS_PER_EPOCH
     last, numbered = (arrays(scored / f"checkpoint{n}.npz") for n in ("", "_0004"))
     assert all(np.array_equal(last[name], numbered[name]) for name in last)
-    with Image.open(scored / "losses.png") as picture:
-        assert picture.size == (1000, 600)
 
 
 def test_the_command_has_the_figures_of_the_history(scored, capsys):
@@ -89,14 +85,15 @@ def test_what_is_scored_is_what_sample_draws(scored):
     scores, seen = scoring.Scoring(dataset, run, latent, device="cpu", notify=print), []
     scores.scorer.scores = lambda batches, labels: seen.extend(batches)
     scores.scores(G)
-    drawn = to_uint8(sample_images(checkpoint, 100, seed=0), (-1, 1))
+    drawn = to_uint8(mg.load(scored).sample(100), (-1, 1))
     np.testing.assert_array_equal(np.concatenate(seen), drawn)
 
 
 def test_scores_change_nothing_else_of_a_run(gan, many, scored, tmp_path):
     assert run(gan.main, *words(many, "plain", "--batch-size", 40, "--epochs", EPOCHS)) == 0
     plain, columns = (History.read(f / "history.csv") for f in (tmp_path / "plain", scored))
-    assert all(np.array_equal(plain[name], columns[name]) for name in plain)
+    for name in plain:
+        np.testing.assert_array_equal(plain[name], columns[name], name)
     last, there = (arrays(f / "checkpoint.npz") for f in (tmp_path / "plain", scored))
     assert np.array_equal(last["generator/params"], there["generator/params"])
 
@@ -152,9 +149,7 @@ def test_leaving_the_loop_at_the_end_of_an_epoch_scores_it(gan, many, scored, tm
 
 def test_what_may_change_on_resume(gan, many, scored, capsys):
     capsys.readouterr()
-    assert run(gan.main, "--resume", "--out", scored, "--score-every", 2) == 2
-    assert "score_every is 1 there, 2 here" in capsys.readouterr().err
-    more = "--epochs", EPOCHS + 1, "--keep", 1, "--keep-best", "recall"
+    more = "--epochs", EPOCHS + 1, "--score-every", 2, "--keep", 1, "--keep-best", "recall"
     assert run(gan.main, "--resume", "--out", scored, *more) == 0
     assert [path.name for path in scored.glob("checkpoint_*")] == ["checkpoint_0005.npz"]
     assert run(gan.main, *words(many, "other", "--keep-best", "recall")) == 2
@@ -230,6 +225,9 @@ def test_a_conditional_generator_is_asked_for_the_labels_of_the_data(tmp_path, m
     unlabelled = Dataset(dataset.images, None, "mine", "here")
     with pytest.raises(mg.UserError, match="data mine has not their labels"):
         scoring.Scoring(unlabelled, DIGITS, latent, device="cpu", notify=print)
+    points = DIGITS | {"data": {"name": "ring", "count": 1500, "shape": [2]}}
+    with pytest.raises(mg.UserError, match="scores are of images, and this run draws points"):
+        scoring.Scoring(dataset, points, latent, device="cpu", notify=print)
 
 
 def test_a_test_set_is_of_the_same_source(tmp_path, monkeypatch):

@@ -36,7 +36,7 @@ def trained(images, labels, chosen, *, device, notify):
     folder, network = cache_dir(), None
     path = folder and folder / "judges" / f"{_digest(images, labels, chosen)}.npz"
     with contextlib.suppress(UserError, KeyError):
-        network = path and rebuild.load(path)["classifier"]
+        network = path and rebuild.networks(path, *rebuild.read(path))["classifier"]
     if network is None:
         notify(f"training a classifier on {len(chosen):,} labelled pictures, once for these data")
         network = judge.classifier(images.shape[1:], classes).to(device)

@@ -16,7 +16,7 @@ from ..errors import UserError
 from ..network import Sequential
 from ..optim import Adam
 from ..training import origin
-from ..training.batches import Batches
+from ..training.batches import Batches, things
 from ..training.checkpoint import TRAINED, Checkpoint
 from ..training.latent import Latent
 from .game import LOSSES, d_pass, g_pass
@@ -64,6 +64,8 @@ def from_checkpoint(path, words=None, *, seed=0):
     networks.pop("generator", None)
     if G is None or len(networks) != 1 or not run:
         raise UserError(f"{path} is not of a run with a generator and one judge of its pictures")
+    if things(run["data"]["shape"]) != "images":
+        raise UserError(f"{path} is of a run on points: this page shows pictures")
     (name, D), options = networks.popitem(), run["options"]
     latent, dataset = Latent(**run["latent"]), _data(words, run)
     subject = Subject(

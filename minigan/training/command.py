@@ -7,7 +7,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from ..errors import RunFailed, UserError, printable, shortened
+from ..errors import RunFailed, UserError, printable
 from . import shortage
 from .interrupts import NO_READER, interrupt_once
 
@@ -39,7 +39,7 @@ def command(main, name=None):
         line = line or f"error: cannot write to standard output: {error.strerror or error}"
     if line and sys.stderr is not None:
         with contextlib.suppress(OSError):
-            print(f"{name}: {shortened(line)}", file=sys.stderr, flush=True)
+            print(f"{name}: {line}", file=sys.stderr, flush=True)
     _give_up_what_cannot_be_written()
     sys.exit(code)
 

@@ -19,9 +19,9 @@ HIGHER_IS_BETTER = {"precision", "recall"}  # of the scores; a distance should b
 def kept(options, epoch, columns, step):
     """The names under which the checkpoint after `step`, at the end of an epoch, is kept.
 
-    columns: of the history, none before there is one.
+    columns: of the history, None before there is one.
     """
-    if options.keep_best and columns and is_best(columns, options.keep_best, step):
+    if columns and options.keep_best in columns and is_best(columns, options.keep_best, step):
         yield BEST
     if options.keep and step:
         yield NUMBERED.format(epoch)

@@ -44,7 +44,7 @@ def load_test(run, train, words=None):
 
 
 def _load(run, words, *, split, **more):
-    options, (size, _, channels) = run["options"], run["data"]["shape"]
+    options, (*size, channels) = run["options"], run["data"]["shape"]
     settings = {name: options[name] for name in ("classes", "fit") if name in options}
     if run["data"]["name"] == "cifar10":
         settings["auto"] = "cifar10"

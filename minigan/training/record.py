@@ -18,13 +18,12 @@ class Record:
     """The values that a training step logs, on their way into history.csv.
 
     path: of the history.  steps_per_epoch: an integer.  xp: the array module of the run.
-    scores: names of columns that most rows leave empty, NaN; the last of the history.
     history: the `History`, opened with the first values, which name its columns; None before.
     """
 
-    def __init__(self, path, steps_per_epoch, xp, scores=()):
+    def __init__(self, path, steps_per_epoch, xp):
         self.path, self.steps_per_epoch, self.xp = path, steps_per_epoch, xp
-        self.scores, self.history = tuple(scores), None
+        self.history = None
         self._restored = b""  # its bytes until then, of a resumed run
         self._pending = {}  # step -> what `log` was given, and nobody has read yet
 
@@ -39,6 +38,11 @@ class Record:
     def content(self):
         """The bytes of the history as it is now; none before the first values."""
         return self._restored if self.history is None else self.history.content()
+
+    def columns(self):
+        """The history as it is now, as `History.read` returns it; None before the first values."""
+        content = self.content()
+        return History.parse(content, self.path) if content else None
 
     def restore(self, step, content):
         """Bring the history back to what it was at this step; whether rows had been lost.
@@ -65,17 +69,17 @@ class Record:
             return None
         xp, pending = self.xp, self._pending
         self._pending = {}
-        names = [name for name in next(iter(pending.values())) if name not in self.scores]
-        rows = [xp.stack([xp.asarray(row[name]) for name in names]) for row in pending.values()]
+        logged = [xp.asarray(value) for row in pending.values() for value in row.values()]
+        numbers = iter(to_host(xp.stack(logged)))
         if self.history is None:
-            self.history = History(self.path, [*names, *self.scores])
+            self.history = History(self.path, next(iter(pending.values())))
             self.history.truncate(min(pending) - 1)
-        for step, row in zip(pending, to_host(xp.stack(rows))):
-            values = dict(zip(names, row))
-            if not np.isfinite(row).all():
+        for step, row in pending.items():
+            values = {name: next(numbers) for name in row}
+            if not np.isfinite(list(values.values())).all():
                 raise NotFiniteError(step, values)
-            scores = {name: v for name, v in pending[step].items() if name in self.scores}
-            self.history.append(step, (step - 1) // self.steps_per_epoch + 1, values | scores)
+            self.history.add_columns(values)
+            self.history.append(step, (step - 1) // self.steps_per_epoch + 1, values)
         return step, values
 
     def flush(self):

@@ -6,7 +6,7 @@ samples/epoch_000.png     sheets, at the start and after each epoch
 losses.png                the curves of the history
 checkpoint.npz            the last file of an epoch, and the only one that resume starts from
 best.npz, checkpoint_0007.npz   others that are kept, where that is asked for (`keep`)
-samples.gif               at the end
+samples.gif, report.html  at the end
 """
 
 import json
@@ -16,24 +16,22 @@ from pathlib import Path
 from ..atomic import remove_leftovers, replacing
 from ..errors import UserError
 from . import pictures
-from .checkpoint import Checkpoint
+from .checkpoint import CHECKPOINT, Checkpoint
 from .keep import BEST
 
 CONFIG, HISTORY, LOSSES, GIF = "config.json", "history.csv", "losses.png", "samples.gif"
-CHECKPOINT = "checkpoint.npz"
+REPORT = "report.html"
 SHEETS = "samples"  # the folder of the sheets, epoch_000.png, step_000100.png and so on
 
 
-def check_unused(folder):
-    """UserError if a folder holds a run that has begun to train.
+def check_unused(folder, way_on="add --resume to go on with it, or give another --out"):
+    """UserError, with a way on, if a folder holds a run that has begun to train.
 
     One that has not, such as one whose first step did not fit into memory, may be begun anew.
     """
     path = Path(folder) / CHECKPOINT
     if os.path.lexists(path) and not _is_untrained(path):
-        raise UserError(
-            f"{folder} holds a run already: add --resume to go on with it, or give another --out"
-        )
+        raise UserError(f"{folder} holds a run already: {way_on}")
 
 
 def _is_untrained(path):
@@ -65,7 +63,7 @@ class Results:
         elif not resume:
             sheets = (self.folder / SHEETS).glob("epoch_*.png")
             kept = self.folder.glob("checkpoint_*.npz")
-            ours = [self.folder / name for name in (HISTORY, LOSSES, GIF, BEST)]
+            ours = [self.folder / name for name in (HISTORY, LOSSES, GIF, REPORT, BEST)]
             for path in (*ours, *sheets, *kept):
                 if os.path.lexists(path):
                     raise UserError(
@@ -75,7 +73,7 @@ class Results:
 
     def remove_leftovers(self):
         """Remove the temporary files of runs that were killed while they wrote."""
-        files = CONFIG, HISTORY, LOSSES, GIF, CHECKPOINT, BEST
+        files = CONFIG, HISTORY, LOSSES, GIF, REPORT, CHECKPOINT, BEST
         for name in (*files, "checkpoint_*.npz", f"{SHEETS}/*.png"):
             remove_leftovers(self.folder / name)
 
@@ -87,6 +85,11 @@ class Results:
     def write_sheet(self, name, sheet):
         """sheet: uint8 (H, W, C)."""
         pictures.save_png(self.folder / SHEETS / f"{name}.png", sheet)
+
+    def write_report(self, page):
+        """page: a str of HTML."""
+        with replacing(self.folder / REPORT) as file:
+            file.write(page.encode())
 
     def write_gif(self, names):
         """An animation of the sheets of these names, as far as they are there.

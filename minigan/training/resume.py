@@ -3,10 +3,14 @@
 import argparse
 
 from ..errors import UserError
+from .batches import things
 
 # A resumed run may change these; everything else is part of what it computes.
 # (--data may say the same pictures differently: the pictures themselves are compared.)
-FREE = {"out", "resume", "device", "data", "epochs", "steps", "sample_every", "keep", "keep_best"}
+FREE = {
+    "out", "resume", "device", "data", "epochs", "steps", "sample_every", "score_every", "keep",
+    "keep_best",
+}  # fmt: skip
 
 
 def bring_in(parser, checkpoint, options, given):
@@ -19,7 +23,7 @@ def bring_in(parser, checkpoint, options, given):
     run, path = checkpoint.run, checkpoint.path
     if run is None or run["name"] != options.name:
         raise UserError(f"{path} was not written by this program: give --out of one of its runs")
-    before = {"average": 0.0, "kernels": "fast", "score_every": None}  # there were these options
+    before = {"average": 0.0, "kernels": "fast", "mirror": False}  # of a run without them
     stored = before | run["options"]
     actions = {action.dest: action for action in parser._actions}
     for name, value in stored.items():
@@ -53,8 +57,9 @@ def check_data(checkpoint, here, total_steps):
     if there != here:
         pixels = ", but with other pixels or labels" * (there["shape"] == here["shape"])
         raise UserError(
-            f"cannot resume {path} with other data: {there['count']} images "
-            f"{there['name']} there, {here['count']} images {here['name']} here{pixels}"
+            f"cannot resume {path} with other data: {there['count']} {things(there['shape'])} "
+            f"{there['name']} there, {here['count']} {things(here['shape'])} {here['name']} "
+            f"here{pixels}"
         )
     if total_steps < run["step"]:
         raise UserError(

@@ -1,18 +1,14 @@
 """`minigan score`: the figures of a checkpoint's pictures, between their floor and ceiling."""
 
-import os
-from pathlib import Path
-
 from ..arrays import DEVICES, resolve_device
 from ..data.status import say
 from ..errors import UserError, printable
 from . import origin, shortage
-from .checkpoint import TRAINED, Checkpoint
+from .checkpoint import TRAINED
 from .latent import Latent
 from .memory import take_what_fits_elsewhere
 from .options import integer, path
-from .results import CHECKPOINT
-from .sampling import sample_images
+from .sampling import load
 from .scoring import Scoring
 
 ADVICE = "compare with fewer pictures: --count, or a run with --limit"
@@ -40,10 +36,9 @@ def score(options):
     device = resolve_device(options.device)
     if device == "gpu":
         take_what_fits_elsewhere()
-    place = options.checkpoint
-    checkpoint = Checkpoint(Path(place, CHECKPOINT) if os.path.isdir(place) else place)
-    sample_images(checkpoint, 1, 0)  # says in one line why a generator does not draw
-    run, networks = checkpoint.run, checkpoint.networks()
+    networks = load(options.checkpoint)
+    networks.pixels(networks.sample(1))  # says in one line why a generator draws no pictures
+    run = networks.run
     limit = None if options.data else run["options"].get("limit")
     try:
         dataset = origin.load(run, options.data, limit=limit, notify=say)
@@ -56,7 +51,7 @@ def score(options):
     )  # fmt: skip
     drawn = scoring.scores(generator)
     average = ", by the average of its weights" * (TRAINED in networks)
-    print(printable(f"{checkpoint.path}: {run['name']} after {run['step']:,} steps{average}"))
+    print(printable(f"{networks.path}: {run['name']} after {run['step']:,} steps{average}"))
     for line in scoring.scorer.facts():
         print(printable(line))
     print(table(drawn, scoring.scorer.floor(), scoring.scorer.ceiling()), end="")

@@ -8,6 +8,7 @@ from ..arrays import to_host
 from ..errors import UserError
 from ..score.scorer import Scorer
 from . import origin
+from .batches import things
 from .pictures import to_uint8
 
 IN_A_RUN = 2_000  # pictures of each scoring: seconds, where 10,000 would take a minute
@@ -18,10 +19,13 @@ class Scoring:
 
     dataset: what the run trains on; its test set is looked for beside it.  run: as a checkpoint
     stores it.  latent: the generator's.  words: for --data.  count, device, notify: as of `Scorer`.
-    Raises UserError where the data has not the labels that the generator draws.
+    Raises UserError for a run on points, and where the data has not the labels that the generator
+    draws.
     """
 
     def __init__(self, dataset, run, latent, *, words=None, count=IN_A_RUN, device, notify):
+        if (drawn := things(run["data"]["shape"])) != "images":
+            raise UserError(f"scores are of images, and this run draws {drawn}")
         test = origin.load_test(run, dataset, words)
         self.scorer = Scorer(dataset, test, count=count, device=device, notify=notify)
         self.latent, self.value_range = latent, run["value_range"]
