@@ -54,7 +54,7 @@ def __getattr__(name):
         from .training.sampling import load
 
         return load
-    if name in ("gradcheck", "data", "models", "training"):
+    if name in ("gradcheck", "data", "models", "score", "training"):
         import importlib
 
         return importlib.import_module(f".{name}", __name__)

@@ -165,9 +165,10 @@ def test_of_the_tools(capsys, tmp_path):
     for _ in range(600):
         options = [
             "--count", "--pick", "--between", "--steps", "--seed", "--label", "--straight", "--out",
-            "--each", "--to=npz", "--layout", "--network", "--into", "--help", "sample", "info",
+            "--each", "--to=npz", "--layout", "--network", "--into", "--data", "--device", "--help",
+            "sample", "info",
         ]  # fmt: skip
-        named = ["sample", "interpolate", "info", "export", "import", "gradcheck", "x"]
+        named = ["sample", "interpolate", "score", "info", "export", "import", "gradcheck", "x"]
         command = [chance.choice(named), *words(chance, options)]
         if command[0] == "gradcheck" and len(command) == 3 and command[1].startswith("--seed"):
             continue  # a check that would really be made

@@ -15,6 +15,7 @@ from ..condition import join
 from ..errors import UserError
 from ..network import Sequential
 from ..optim import Adam
+from ..training import origin
 from ..training.batches import Batches, things
 from ..training.checkpoint import TRAINED, Checkpoint
 from ..training.latent import Latent
@@ -66,11 +67,7 @@ def from_checkpoint(path, words=None, *, seed=0):
     if things(run["data"]["shape"]) != "images":
         raise UserError(f"{path} is of a run on points: this page shows pictures")
     (name, D), options = networks.popitem(), run["options"]
-    latent, shape = Latent(**run["latent"]), run["data"]["shape"]
-    dataset = _data(words or options["data"], run, latent)
-    if list(dataset.images.shape[1:]) != shape:
-        raise UserError(f"{path} was trained on pictures of shape {tuple(shape)}, "
-                        f"data {dataset.name} has {dataset.images.shape[1:]}")  # fmt: skip
+    latent, dataset = Latent(**run["latent"]), _data(words, run)
     subject = Subject(
         name=run["name"],
         facts=f"{path.name} after {run['step']:,} steps; data: {dataset.name}; "
@@ -91,24 +88,11 @@ def from_checkpoint(path, words=None, *, seed=0):
     return subject
 
 
-def _data(words, run, latent):
-    options, (*size, channels) = run["options"], run["data"]["shape"]
-    settings = {name: options[name] for name in ("classes", "fit") if name in options}
+def _data(words, run):
     try:
-        dataset = data.load(
-            words, size=size, channels=channels, limit=min(run["data"]["count"], PICTURES),
-            notify=_silent, **settings,
-        )  # fmt: skip
-        if latent.classes and "attribute" in options:
-            table = options["attributes"]
-            if table is None and dataset.files is not None:
-                table = data.attributes.find(words)
-            dataset = data.attributes.label(
-                dataset, options["attribute"], table=table, notify=_silent
-            )
+        return origin.load(run, words, limit=min(run["data"]["count"], PICTURES), notify=_silent)
     except UserError as error:
         raise UserError(f"the data of the run is not here: {error} (--data says where)") from error
-    return dataset
 
 
 def _silent(line):

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..atomic import replacing
 from ..errors import UserError, printable
-from . import shortage
+from . import score_command, shortage
 from .batches import things
 from .checkpoint import TRAINED, Checkpoint
 from .examine import diagnose
@@ -83,6 +83,8 @@ def add_commands(commands):
         help="a row for each way, or there and back as an animation",
     )
     sub.set_defaults(run=interpolate)
+
+    score_command.add_commands(commands)
 
     sub = commands.add_parser("info", help="what a checkpoint holds")
     _add_checkpoint(sub)

@@ -15,6 +15,7 @@ from pathlib import Path
 from .. import kernels, processes
 from ..arrays import DEVICES, FLOAT_TYPES
 from ..errors import UserError
+from ..score import FIGURES
 from . import shortage, together
 from .checkpoint import Checkpoint
 from .memory import refuse_what_does_not_fit, take_what_fits_elsewhere
@@ -114,6 +115,23 @@ def parser(description, *, name, batch_size, epochs=None, steps=None, average=0.
         metavar="STEPS",
         help="draw pictures this often, besides after each epoch",
     )
+    add(
+        "--score-every",
+        type=integer(1),
+        metavar="EPOCHS",
+        help="score the pictures this often (docs/scores.md), as columns of the history",
+    )
+    add(
+        "--keep-best",
+        choices=FIGURES,
+        help="keep the checkpoint with the best score of --score-every as best.npz",
+    )
+    add(
+        "--keep",
+        type=integer(1),
+        metavar="N",
+        help="keep the checkpoints of the last N epochs, as checkpoint_0007.npz",
+    )
 
     add = result.add_argument_group("the machine").add_argument
     add("--device", choices=(*DEVICES, "auto"), default="cpu", help="where to train")
@@ -159,6 +177,8 @@ def parse(parser, argv=None):
         bring_in(parser, Checkpoint(options.out / CHECKPOINT), options, given)
     else:
         check_unused(options.out)
+    if options.keep_best and not options.score_every:
+        raise UserError(f"--keep-best {options.keep_best} needs --score-every EPOCHS")
     if on_cpu and options.device != "cpu":  # as the checkpoint said
         take_what_fits_elsewhere()
     if "epochs" in given and "steps" not in given:

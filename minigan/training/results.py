@@ -5,6 +5,7 @@ history.csv               a row a step
 samples/epoch_000.png     sheets, at the start and after each epoch
 losses.png                the curves of the history
 checkpoint.npz            the last file of an epoch, and the only one that resume starts from
+best.npz, checkpoint_0007.npz   others that are kept, where that is asked for (`keep`)
 samples.gif, report.html  at the end
 """
 
@@ -16,6 +17,7 @@ from ..atomic import remove_leftovers, replacing
 from ..errors import UserError
 from . import pictures
 from .checkpoint import CHECKPOINT, Checkpoint
+from .keep import BEST
 
 CONFIG, HISTORY, LOSSES, GIF = "config.json", "history.csv", "losses.png", "samples.gif"
 REPORT = "report.html"
@@ -60,7 +62,9 @@ class Results:
                 )
         elif not resume:
             sheets = (self.folder / SHEETS).glob("epoch_*.png")
-            for path in (*(self.folder / name for name in (HISTORY, LOSSES, GIF, REPORT)), *sheets):
+            kept = self.folder.glob("checkpoint_*.npz")
+            ours = [self.folder / name for name in (HISTORY, LOSSES, GIF, REPORT, BEST)]
+            for path in (*ours, *sheets, *kept):
                 if os.path.lexists(path):
                     raise UserError(
                         f"{path} is there and no {CONFIG} of a run: "
@@ -69,7 +73,8 @@ class Results:
 
     def remove_leftovers(self):
         """Remove the temporary files of runs that were killed while they wrote."""
-        for name in (CONFIG, HISTORY, LOSSES, GIF, REPORT, CHECKPOINT, f"{SHEETS}/*.png"):
+        files = CONFIG, HISTORY, LOSSES, GIF, REPORT, CHECKPOINT, BEST
+        for name in (*files, "checkpoint_*.npz", f"{SHEETS}/*.png"):
             remove_leftovers(self.folder / name)
 
     def write_config(self, config):

@@ -7,7 +7,10 @@ from .batches import things
 
 # A resumed run may change these; everything else is part of what it computes.
 # (--data may say the same pictures differently: the pictures themselves are compared.)
-FREE = {"out", "resume", "device", "data", "epochs", "steps", "sample_every"}
+FREE = {
+    "out", "resume", "device", "data", "epochs", "steps", "sample_every", "score_every", "keep",
+    "keep_best",
+}  # fmt: skip
 
 
 def bring_in(parser, checkpoint, options, given):

@@ -23,9 +23,11 @@ import numpy as np
 from .. import processes
 from ..arrays import array_module, resolve_device
 from ..average import MovingAverage
+from ..data.status import say
 from ..errors import Interrupted, RunFailed, UserError, printable
+from ..score import FIGURES
 from ..version import __version__
-from . import failures, shortage, together
+from . import failures, keep, shortage, together
 from .batches import Batches, check_classes
 from .checkpoint import TRAINED, Checkpoint, save, state
 from .diagnosis import diagnose
@@ -43,6 +45,7 @@ from .record import NotFiniteError, Record
 from .report import page
 from .results import CHECKPOINT, GIF, HISTORY, LOSSES, REPORT, Results
 from .resume import check_data, check_same
+from .scoring import Scoring
 from .sheet import draw, sheet
 from .within import Within
 
@@ -131,6 +134,10 @@ class Run:
             self._configuration | {"data": self._data, "the version of minigan": __version__}
         )
         self._measures = Measures(self.batches, latent, networks, seed=options.seed)
+        self._scoring = None  # the first process scores, for all
+        if options.score_every and self._writes:
+            run = self._description()
+            self._scoring = Scoring(dataset, run, latent, device=self.device, notify=say)
         self._progress = None  # there is one from the beginning of the loop on
         self._in_the_loop = False
 
@@ -239,6 +246,10 @@ class Run:
                 self._record.log(self.step, measured)
             if self._average is not None:
                 self._average.update(self.step)
+            every = self.options.score_every
+            if every and self._record.has(self.step):  # there is a row to write them into
+                if self.step % (every * self.steps_per_epoch) == 0:
+                    self._score()
 
     def _settle(self):
         """Count a step that is done, which is one that is logged; False in the middle of one."""
@@ -255,6 +266,8 @@ class Run:
             self._results.remove_leftovers()
         repaired = resume and self._restore(Checkpoint(self.folder / CHECKPOINT))
         if self._writes:
+            if self.options.keep:  # a killed run may not have come to it
+                keep.forget(self.folder, self.step // self.steps_per_epoch, self.options.keep)
             self._write_config()
         sizes = ", ".join(f"{name} {net.param_count:,}" for name, net in self.networks.items())
         self._progress = Progress(
@@ -305,7 +318,18 @@ class Run:
             self._fail(error.step, error.values)
         if row is not None:
             step, values = row
-            self._progress.update(step, {n: v for n, v in values.items() if n not in MEASURED})
+            aside = MEASURED | {*FIGURES}
+            self._progress.update(step, {n: v for n, v in values.items() if n not in aside})
+
+    def _score(self):
+        """The scores of this moment, into the row of the step that is done."""
+        figures = self._scoring.scores(self.generator) if self._writes else None
+        figures = processes.here.first(figures)
+        known = {name: figures[name] for name in FIGURES if math.isfinite(figures[name])}
+        dtype = self.options.dtype  # that of the losses beside them
+        self._record.log(self.step, {n: self.xp.asarray(v, dtype) for n, v in known.items()})
+        texts = ", ".join(f"{name} {value:.3g}" for name, value in known.items())
+        self._progress.note(f"epoch {self._epoch}: {texts}")
 
     def _save(self):
         """Read and check all that an epoch leaves, and write it."""
@@ -327,7 +351,17 @@ class Run:
             for verdict in diagnose(columns, images, self.value_range, arrays):
                 if verdict.ill:
                     self._progress.note(f"epoch {self._epoch}: {verdict.name}: {verdict.evidence}")
-        run = {
+        content, epoch_ends = self._record.content(), self.step % self.steps_per_epoch == 0
+        names = keep.kept(self.options, self._epoch, columns, self.step) if epoch_ends else ()
+        for name in (*names, CHECKPOINT):
+            path = self.folder / name
+            save(path, self._stored, self.optimizers, self._description(), content)
+        if self.options.keep and epoch_ends:
+            keep.forget(self.folder, self._epoch, self.options.keep)
+
+    def _description(self):
+        """What a checkpoint stores of the run."""
+        return {
             "name": self.options.name,
             "options": self._configuration,
             "data": self._data,
@@ -335,7 +369,6 @@ class Run:
             "value_range": list(self.value_range),
             "step": self.step,
         }
-        save(self.folder / CHECKPOINT, self._stored, self.optimizers, run, self._record.content())
 
     def _write_sheet(self, name):
         """Write the sheet of this moment; the images on it, (kinds, N, H, W, C)."""
@@ -404,14 +437,14 @@ class Run:
 
     def _leave(self):
         """Save what is done, unless it is half a step; raises nothing, which nobody could catch."""
-        if not self._settle():
-            return
-        if self._within is not None:
-            self._within.undo()
-        processes.here.end_batch()
-        if self.step == self.saved_step or not together.all_are_here():
-            return
         with contextlib.suppress(MemoryError):  # that may be why the loop was left
+            if not self._settle():
+                return
+            if self._within is not None:
+                self._within.undo()
+            processes.here.end_batch()
+            if self.step == self.saved_step or not together.all_are_here():
+                return
             try:
                 with self._failing_in_a_line():
                     self._save()
