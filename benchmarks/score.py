@@ -21,9 +21,7 @@ import numpy as np
 
 import minigan as mg
 from minigan import data, training
-from minigan.__main__ import sample_images
 from minigan.kernels.plain import log_softmax
-from minigan.training.checkpoint import Checkpoint
 
 BATCH, EPOCHS = 100, 6
 
@@ -108,7 +106,7 @@ def main(argv=None):
     guesses = read(net, real)[1].argmax(axis=1)
     print(f"accuracy {(guesses == dataset.labels[-held_out:]).mean():.4f} on {held_out} images")
     for path in options.checkpoint:
-        fake = sample_images(Checkpoint(path), options.count, options.seed)
+        fake = mg.load(path).sample(options.count, seed=options.seed)
         numbers = scores(net, real, fake)
         print(path, "  ".join(f"{name} {value:.4g}" for name, value in numbers.items()))
 

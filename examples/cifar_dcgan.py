@@ -111,6 +111,15 @@ def update_g(G, D, opt_g, z):
     return loss
 
 
+def load(options):
+    """The pictures of the classes asked for; if none are, of CIFAR-10 the horses."""
+    dataset = data.load(options.data, auto="cifar10", classes=options.classes, limit=options.limit)
+    if dataset.name != "cifar10" or options.classes is not None:
+        return dataset
+    options.classes = ["horse"]
+    return load(options)
+
+
 def main(argv=None):
     parser = training.parser(__doc__, name="cifar_dcgan", epochs=50, batch_size=64)
     parser.add_argument("--lr", type=training.number(0, 1), default=1e-3, help="learning rate")
@@ -118,9 +127,8 @@ def main(argv=None):
     parser.add_argument(
         "--classes",
         nargs="+",
-        default=["horse"],
         metavar="CLASS",
-        help="of CIFAR-10, by name or number",
+        help="to learn, by name or number (default: of CIFAR-10 horse, of other data all)",
     )
     parser.add_argument(
         "--original", action="store_true", help="G before D on the same z, and samples with dropout"
@@ -134,7 +142,7 @@ def main(argv=None):
     opt_d = mg.Adam(D, options.lr, b1=options.b1)
     run = training.Run(
         options,
-        data.load(options.data, auto="cifar10", classes=options.classes, limit=options.limit),
+        load(options),
         {"generator": G, "discriminator": D},
         {"generator": opt_g, "discriminator": opt_d},
         latent=LATENT,

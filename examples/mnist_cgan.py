@@ -1,6 +1,7 @@
 """A conditional GAN learns the ten digits, and then draws the one you ask for.
 
     python examples/mnist_cgan.py                  a few minutes on two cores
+    python examples/mnist_cgan.py --data FOLDER    other classes, a sub-folder for each
     python -m minigan sample runs/mnist_cgan/checkpoint.npz --label 7 --out sevens.png
 
 Mirza and Osindero 2014 in a small convolutional form: the label is ten numbers beside z for
@@ -13,15 +14,18 @@ from minigan.condition import join, join_backward
 from minigan.losses import bce_with_logits, non_saturating, sigmoid
 
 DIGITS = tuple("0123456789")
-LATENT = training.Latent(64, "normal", classes=DIGITS)
 
 
-def generator(options):
+def latent(classes=DIGITS):
+    return training.Latent(64, "normal", classes=classes)
+
+
+def generator(options, classes=DIGITS):
     """z and code (N, 74) -> images (N, 28, 28, 1) in [-1, 1]: 268,705 parameters, 192 moving."""
     c1, c2 = training.channels(options, 64, 32)
     return mg.Sequential(
         [
-            mg.Dense(64 + len(DIGITS), 7 * 7 * c1),
+            mg.Dense(64 + len(classes), 7 * 7 * c1),
             mg.Reshape((7, 7, c1)),
             mg.BatchNorm(c1, momentum=0.9),
             mg.ReLU(),
@@ -37,12 +41,12 @@ def generator(options):
     )
 
 
-def discriminator(options):
+def discriminator(options, classes=DIGITS):
     """Images and planes (N, 28, 28, 11) -> logits (N, 1): 440,161 parameters."""
     c1, c2, c3 = training.channels(options, 32, 64, 128)
     return mg.Sequential(
         [
-            mg.Conv2d(1 + len(DIGITS), c1, 4, stride=2),  # 14 x 14
+            mg.Conv2d(1 + len(classes), c1, 4, stride=2),  # 14 x 14
             mg.LeakyReLU(0.2),
             mg.Conv2d(c1, c2, 4, stride=2),  # 7 x 7
             mg.LeakyReLU(0.2),
@@ -60,7 +64,7 @@ def discriminator(options):
 
 
 def train_step(G, D, opt_g, opt_d, real, code, z_d, z_g):
-    """One update of D, then one of G.  real: (N, 28, 28, 1); code: (N, 10); z: (N, 64).
+    """One update of D, then one of G.  real: (N, 28, 28, 1); code: (N, classes); z: (N, 64).
 
     The generated images carry the labels of the real ones.
     """
@@ -99,18 +103,20 @@ def main(argv=None):
     parser.add_argument("--lr", type=training.number(0, 1), default=5e-4, help="learning rate")
     parser.add_argument("--b1", type=training.fraction, default=0.5, help="Adam's beta 1")
     options = training.parse(parser, argv)
-    G, D = generator(options), discriminator(options)
     if options.summary:
-        return training.summarize(G, D, LATENT)
+        return training.summarize(generator(options), discriminator(options), latent())
 
+    dataset = data.load(options.data, limit=options.limit)
+    classes = dataset.classes or DIGITS
+    G, D = generator(options, classes), discriminator(options, classes)
     opt_g = mg.Adam(G, options.lr, b1=options.b1)
     opt_d = mg.Adam(D, options.lr, b1=options.b1)
     run = training.Run(
         options,
-        data.load(options.data, limit=options.limit),
+        dataset,
         {"generator": G, "discriminator": D},
         {"generator": opt_g, "discriminator": opt_d},
-        latent=LATENT,
+        latent=latent(classes),
     )
     for real, code in run:
         z_d, z_g = run.draw_latent("D step"), run.draw_latent("G step")

@@ -50,7 +50,7 @@ def __getattr__(name):
     # Loaded on first use: these bring in argparse, json and files, which networks do not
     # need, and `import minigan` should cost little more than `import numpy`.
     if name == "load":
-        from .rebuild import load
+        from .training.sampling import load
 
         return load
     if name in ("gradcheck", "data", "training"):

@@ -11,18 +11,30 @@ Names come from outside too, and may hold line breaks or a terminal's control se
 """
 
 
-class UserError(ValueError):
-    """Bad input from outside the program.  The message is one printable line."""
+class OneLine:
+    """An exception whose message is one printable line, and says what there is to say.
+
+    A notebook shows it alone, without the calls that led there.
+    """
 
     def __init__(self, message):
         super().__init__(printable(message))
 
+    def _render_traceback_(self):
+        """What IPython shows of it, a list of lines."""
+        return [f"{type(self).__name__}: {self}"]
 
-class RunFailed(RuntimeError):
-    """A training run cannot go on.  The message is one printable line; commands exit with 1."""
 
-    def __init__(self, message):
-        super().__init__(printable(message))
+class UserError(OneLine, ValueError):
+    """Bad input from outside the program."""
+
+
+class RunFailed(OneLine, RuntimeError):
+    """A training run cannot go on; commands exit with 1."""
+
+
+class Interrupted(OneLine, KeyboardInterrupt):
+    """Somebody at a prompt has interrupted a training run, which has saved."""
 
 
 def printable(value):

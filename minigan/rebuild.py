@@ -9,15 +9,6 @@ from .errors import UserError
 from .network import Sequential
 
 
-def load(path, custom=()):
-    """The networks in an archive: dict name -> Sequential, on the CPU.
-
-    custom: layer and initialiser classes of your own that the networks use.
-    Raises UserError if the file is missing, damaged or not a checkpoint.
-    """
-    return networks(path, *read(path), custom)
-
-
 def read(path):
     """(arrays, description) of an archive, the description checked.
 
@@ -33,7 +24,11 @@ def read(path):
 
 
 def networks(path, arrays, description, custom=()):
-    """The networks of what `read(path)` has returned, as `load`."""
+    """The networks of what `read(path)` has returned: dict name -> Sequential, on the CPU.
+
+    custom: layer and initialiser classes of your own that the networks use.  Raises UserError
+    where they do not fit what is stored.
+    """
     built = {}
     for name, described in description["networks"].items():
         try:

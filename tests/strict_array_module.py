@@ -105,6 +105,10 @@ class ndarray:
         launches.append("repeat")
         return ndarray(self._memory.repeat(repeats, axis=axis))
 
+    def take(self, indices, axis):
+        launches.append("take")
+        return ndarray(self._memory.take(_device(indices), axis))
+
     def swapaxes(self, axis1, axis2):
         return ndarray(self._memory.swapaxes(axis1, axis2))
 

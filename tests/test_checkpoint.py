@@ -219,11 +219,13 @@ def test_foreign_files_are_refused(tmp_path, content, message):
 @pytest.mark.parametrize(
     "name, message",
     [
-        ("absent.npz", "no checkpoint at"),
-        ("", "cannot read checkpoint"),
+        ("absent.npz", "no checkpoint at .*/absent.npz"),
+        ("", "no checkpoint at .*/checkpoint.npz"),
+        ("run", "cannot read checkpoint .*/run/checkpoint.npz"),
     ],
 )
 def test_no_file(tmp_path, name, message):
+    (tmp_path / "run" / "checkpoint.npz").mkdir(parents=True)
     with pytest.raises(UserError, match=message):
         mg.load(tmp_path / name)
 

@@ -1,4 +1,4 @@
-"""python -m minigan gradcheck | sample | info, and how commands end."""
+"""The commands, sample, info and gradcheck among them, and how they end."""
 
 import importlib
 import os
@@ -15,7 +15,7 @@ from PIL import Image
 
 import minigan as mg
 from minigan import training
-from minigan.__main__ import main
+from minigan.__main__ import THEMES, main
 from minigan.errors import RunFailed, UserError
 from minigan.training import options
 from minigan.training.checkpoint import Checkpoint
@@ -82,7 +82,7 @@ def test_samples_of_a_float64_run_are_float32(gan, pictures, tmp_path):
         (["--out", "run/config.json/x.png"], "cannot write run/config.json/x.png: "),
         (["--out", "x.npy", "--count", 0], "argument --count: '0' is not an integer of at least 1"),
         (["--out", "x.npy", "--seed", -1], "argument --seed: '-1' is not an integer of at least 0"),
-        ([], "the following arguments are required: --out"),
+        ([], "where to? give --out FILE.png, --out FILE.npy or --each DIR"),
     ],
 )
 def test_sample_refuses(trained, tmp_path, capsys, more, message):
@@ -118,15 +118,27 @@ def test_a_network_alone_has_no_z_to_sample_from(tmp_path, capsys):
     )
 
 
-@pytest.mark.parametrize("command", [["paint"], ["sample"], ["info"]])
-def test_unknown_commands(capsys, command):
-    assert_refused(capsys, *command, message="python -m minigan")
+@pytest.mark.parametrize(
+    "command, message",
+    [
+        ("paint", "argument COMMAND: invalid choice: 'paint'"),
+        ("sample", "the following arguments are required: checkpoint"),
+        ("info", "the following arguments are required: checkpoint"),
+    ],
+)
+def test_unknown_commands(capsys, command, message):
+    assert_refused(capsys, command, message=message)
 
 
 def test_without_a_command_there_is_help(capsys):
     assert run(main) == 0
     captured = capsys.readouterr()
-    assert "draw pictures with a trained generator" in captured.out and not captured.err
+    assert not captured.err
+    listed = re.findall(r"^  (\w+) +\w", captured.out, re.MULTILINE)
+    themes = re.findall(r"^(\w.*):$", captured.out, re.MULTILINE)
+    assert {"sample", "interpolate", "info", "anatomy", "puzzle", "gradcheck"} <= {*listed}
+    assert len(listed) == len({*listed}) and themes == [*THEMES, "options"]
+    assert max(map(len, captured.out.splitlines())) <= 80
 
 
 def test_the_installed_command_is_there():

@@ -57,6 +57,17 @@ def test_larger_digits_are_the_same_digits(drawn):
         assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.95
 
 
+def test_digits_that_are_not_square_lie_in_the_middle():
+    square = digits.make_digits(60, size=40)[0].astype(int)
+    wide, tall = (digits.make_digits(60, size=size)[0] for size in ((40, 64), (71, 40)))
+    assert np.array_equal(wide[:, :, 12:52], square)
+    assert np.abs(tall[:, 15:55] / 2 + tall[:, 16:56] / 2 - square).mean() < 4  # by half a pixel
+    assert wide[:, :, :10].max() == 0 and tall[:, :12].max() == 0
+    loaded = data.load("digits", size=(24, 36), channels=4, limit=3)
+    assert loaded.images.shape == (3, 24, 36, 4) and "24x36" in loaded.source
+    assert (loaded.images[..., 3] == 255).all()
+
+
 def test_larger_digits_are_drawn_and_not_blown_up(drawn):
     """Few pixels are neither ink nor paper; scaled from 28 pixels, twice as many would be."""
     images = drawn[0]
@@ -160,7 +171,8 @@ def test_mnist_comes_in_every_form_too(tmp_path):
 
 
 def test_an_unknown_form_is_refused():
-    for options in (dict(size=0), dict(channels=4), dict(fit="stretch"), dict(auto="letters")):
+    sizes = [dict(size=size) for size in (0, (3, 0), (1, 2, 3), 2.5)]
+    for options in (*sizes, dict(channels=2), dict(fit="stretch"), dict(auto="letters")):
         with pytest.raises(ValueError, match=next(iter(options))):
             data.load("digits", **options)
 

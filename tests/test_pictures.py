@@ -116,6 +116,13 @@ class TestGrid:
             sheet[top : top + 8, left : left + 12] = BACKGROUND
         assert (sheet == BACKGROUND).all()  # the gaps and the empty sixth cell
 
+    def test_transparent_images_lie_between_opaque_gaps(self):
+        image = noise(1, 3, 2, 4)
+        sheet = grid(image, gap=1, scale=1)
+        np.testing.assert_array_equal(sheet[1:-1, 1:-1], image[0])
+        sheet[1:-1, 1:-1] = (BACKGROUND, BACKGROUND, BACKGROUND, 255)
+        assert (sheet == sheet[0, 0]).all() and sheet[0, 0, 3] == 255
+
     @pytest.mark.parametrize("size", [28, 32, 64, 96])
     def test_default_sheet_is_easy_to_see(self, size):
         height, width, _ = grid(noise(16, size, size, 1)).shape
@@ -133,13 +140,16 @@ class TestGrid:
 
 
 class TestPng:
-    @pytest.mark.parametrize("shape", [(5, 7), (5, 7, 1), (5, 7, 3)])
-    def test_reads_back(self, tmp_path, shape):
+    @pytest.mark.parametrize(
+        "shape, mode", [((5, 7), "L"), ((5, 7, 1), "L"), ((5, 7, 3), "RGB"), ((5, 7, 4), "RGBA")]
+    )
+    def test_reads_back(self, tmp_path, shape, mode):
         image = noise(*shape)
         save_png(tmp_path / "new" / "a.png", image)
         with Image.open(tmp_path / "new" / "a.png") as picture:
-            assert picture.mode == ("RGB" if shape[2:] == (3,) else "L")
+            assert picture.mode == mode
             np.testing.assert_array_equal(np.asarray(picture).ravel(), image.ravel())
+        np.testing.assert_array_equal(read(tmp_path / "new" / "a.png").ravel(), image.ravel())
 
     @pytest.mark.parametrize("image", [np.zeros((4, 4)), noise(4, 4, 2), noise(1, 4, 4, 3)])
     def test_wrong_images_are_refused(self, tmp_path, image):
@@ -191,6 +201,16 @@ class TestGif:
     def test_grey_and_colour_together(self, tmp_path):
         save_gif(tmp_path / "a.gif", [noise(8, 8), noise(8, 8, 3)])
         assert durations(tmp_path / "a.gif") == [200, 2000]
+
+    @pytest.mark.parametrize("opaque", [True, False])
+    def test_transparent_frames_are_put_on_grey(self, tmp_path, opaque):
+        """What is hidden under a transparent pixel is hidden in the GIF too."""
+        frame = np.full((8, 8, 4), (200, 10, 10, 255 * opaque), np.uint8)
+        save_gif(tmp_path / "a.gif", [frame, noise(8, 8)])
+        with Image.open(tmp_path / "a.gif") as gif:
+            shown = np.asarray(gif.convert("RGB")).astype(int)
+        colour = (200, 10, 10) if opaque else (BACKGROUND,) * 3
+        assert np.abs(shown - colour).max() <= 16
 
     def test_thinning_keeps_the_ends(self, tmp_path):
         frames = [np.full((4, 4), value, np.uint8) for value in range(200)]

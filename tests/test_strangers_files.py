@@ -24,12 +24,12 @@ from PIL import Image
 
 import minigan as mg
 from minigan import archive, data
-from minigan.__main__ import info
 from minigan.data import cifar
 from minigan.errors import UserError
 from minigan.training.checkpoint import Checkpoint, save
+from minigan.training.commands import info
 from minigan.training.resume import bring_in
-from minigan.training.sampling import sample_images
+from minigan.training.sampling import Networks
 
 
 def assert_one_line(error):
@@ -183,7 +183,7 @@ def test_no_description_gives_a_traceback(gan, checkpoint, tmp_path, capsys):
             stored = Checkpoint(path)
             options.checkpoint = path
             info(options)
-            sample_images(stored, 1, 0)
+            Networks(stored).sample(1)
             bring_in(parser, stored, options, {})
             good += 1
         except UserError as error:

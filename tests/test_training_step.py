@@ -6,13 +6,16 @@ parameter tensor at a time says what each gradient must be: D's step on real and
 generated images, and G's step *through* D, whose gradient no layer's check sees.
 """
 
+import types
+
 import numpy as np
 import parity
 import pytest
 
 import minigan as mg
-from minigan import losses
+from minigan import losses, training
 from minigan.__main__ import main as command_line
+from minigan.condition import one_hot
 from minigan.gradcheck import numeric_errors
 
 BATCH, LATENT, SHAPE = 6, 4, (3, 2, 1)  # images a batch, numbers in z, shape of an image
@@ -170,6 +173,38 @@ class TestLosses:
 
     def test_g_step(self, example, loss):
         assert_correct(Step(example, generator(), discriminator()).g_errors())
+
+
+class TestTheStepOfTheLibrary:
+    """`training.gan_step`, for those who write none."""
+
+    @pytest.mark.parametrize("network", ["d", "g"])
+    def test_gradients(self, network):
+        library = types.SimpleNamespace(train_step=training.gan_step)
+        step = Step(library, generator(), discriminator())
+        assert_correct(step.d_errors() if network == "d" else step.g_errors())
+
+    def test_with_labels_it_is_that_of_the_conditional_example(self):
+        """Two steps, so that gradients could pile up."""
+        example = parity.example("mnist_cgan")
+        settings = types.SimpleNamespace(seed=1, dtype="float64", width=0.05)
+        rng = np.random.default_rng(2)
+        real, code = rng.uniform(-1, 1, (6, 28, 28, 1)), one_hot(np.arange(6), 10, dtype="float64")
+        z_d, z_g = rng.standard_normal((2, 6, 64))
+        results = []
+        for step in (
+            lambda *networks: example.train_step(*networks, real, code, z_d, z_g),
+            lambda *networks: training.gan_step(*networks, real, z_d, z_g, code),
+        ):
+            G, D = example.generator(settings), example.discriminator(settings)
+            parts = G, D, mg.Adam(G, 0.01), mg.Adam(D, 0.01)
+            values = [step(*parts), step(*parts)][1]
+            results.append((values, np.concatenate([G.params, G.buffers, D.params])))
+        (expected, vector), (values, same) = results
+        np.testing.assert_allclose(same, vector, rtol=1e-8, atol=1e-10)
+        assert values.keys() == expected.keys()
+        for name, value in expected.items():
+            np.testing.assert_allclose(values[name], value, rtol=1e-8)
 
 
 class TestAfterTraining:

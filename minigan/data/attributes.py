@@ -138,10 +138,4 @@ def _match(dataset, name, rows, table, notify):
         f"{table}: {len(chosen):,} pictures have a row; {len(dataset) - len(chosen):,} pictures "
         f"without a row are left out, {len(rows) - len(chosen):,} rows have no picture"
     )
-    images = dataset.images if len(chosen) == len(dataset) else dataset.images[chosen]
-    return replace(
-        dataset,
-        images=images,
-        files=tuple(row_of.values()),
-        attributes={name: np.array(values, np.int64)},
-    )
+    return replace(dataset.take(chosen), attributes={name: np.array(values, np.int64)})

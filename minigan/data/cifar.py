@@ -6,6 +6,7 @@ has 50,000 of them in five batches to train on and a sixth batch to test.  A bat
 """
 
 import contextlib
+import itertools
 import math
 import os
 from dataclasses import replace
@@ -32,41 +33,34 @@ PLACES = (".", "cifar10", "cifar-10-batches-bin", "cifar10/cifar-10-batches-bin"
 FIX = "copy or download the file again"
 
 
-def load(*, notify, split="train", classes=None, allow_download=True, patience=math.inf):
+def load(*, notify, split="train", allow_download=True, patience=math.inf):
     """CIFAR-10 as a `Dataset`, from $MINIGAN_DATA, else the cache, else the mirrors (170 MB).
 
-    classes: names or numbers of those to keep, all by default.  Labels number them in this
-    order: images uint8 (N, 32, 32, 3), labels int64 (N,), 5,000 of each class to train on and
-    1,000 to test.  notify, allow_download, patience: as of `mnist.load`.
+    Images uint8 (N, 32, 32, 3), labels int64 (N,), 5,000 of each class to train on and 1,000 to
+    test.  notify, allow_download, patience: as of `mnist.load`.
 
     Raises published.NotFoundError if CIFAR-10 cannot be had, UserError if $MINIGAN_DATA is not
-    a folder, the CIFAR-10 in it is damaged or there is no such class.
+    a folder or the CIFAR-10 in it is damaged.
     """
     mine = published.user_folder()
     if mine:
-        if holds(mine, split=split, classes=classes):
-            return read(mine, notify=notify, split=split, classes=classes)
+        if holds(mine, split=split):
+            return read(mine, notify=notify, split=split)
         notify(f"MINIGAN_DATA={mine}: no CIFAR-10 {split} set in this folder, looking elsewhere")
     content = _published(notify, allow_download, patience)
-    return _chosen(
-        _unpacked(content, ARCHIVE, split),
-        split,
-        classes,
-        notify,
-        f"CIFAR-10 {split} set, as published",
-    )
+    batches = _unpacked(content, ARCHIVE, split)
+    return _joined(batches, split, notify, f"CIFAR-10 {split} set, as published")
 
 
-def read(path, *, notify, split="train", classes=None):
-    """The CIFAR-10 at `path` as a `Dataset`; classes as of `load`.
+def read(path, *, notify, split="train"):
+    """The CIFAR-10 at `path` as a `Dataset`.
 
     path: the binary version's archive, or a folder that holds its batches or the archive, itself
-    or in `cifar10/` or `cifar-10-batches-bin/`.  A folder may instead hold picture files, in a
-    sub-folder for each class called as the class, itself (if `classes` are given) or in
-    `cifar10/`.  Raises UserError.
+    or in `cifar10/` or `cifar-10-batches-bin/`.  Its `cifar10/` may instead hold picture files, in
+    a sub-folder for each class called as the class.  Raises UserError.
     """
     path = Path(path)
-    place = _find(path, split, classes) if os.path.isdir(path) else path
+    place = _find(path, split) if os.path.isdir(path) else path
     if place is None:
         raise UserError(
             f"{path}: no {BATCHES[split][0]} and no {ARCHIVE} in this folder, its "
@@ -82,70 +76,57 @@ def read(path, *, notify, split="train", classes=None):
             if os.path.exists(place / name)
         )
     else:
-        names = None if classes is None else [CLASSES[number] for number in _numbers(classes)]
-        pictures = folder.load(place, size=SIDE, channels=3, notify=notify, classes=names)
-        return replace(pictures, name="cifar10")
-    return _chosen(batches, split, classes, notify, f"CIFAR-10 {split} set, {place}")
+        return replace(folder.load(place, size=SIDE, channels=3, notify=notify), name="cifar10")
+    return _joined(batches, split, notify, f"CIFAR-10 {split} set, {place}")
 
 
-def holds(path, *, split="train", classes=None):
+def holds(path, *, split="train"):
     """Whether `read` finds CIFAR-10 in this folder."""
-    return _find(path, split, classes) is not None
+    return _find(path, split) is not None
 
 
-def _find(path, split, classes):
-    """The archive, or the folder of the batches or classes, in a data folder; or None."""
+def is_archive(path):
+    """Whether an archive begins as that of CIFAR-10 does, with its batches."""
+    import tarfile
+    import zlib
+
+    batches = [name for names in BATCHES.values() for name in names]
+    try:
+        with open_regular(path) as file, tarfile.open(fileobj=file) as archive:
+            first = itertools.islice(archive, len(batches) + 3)
+            return any(member.name.rpartition("/")[2] in batches for member in first)
+    except (tarfile.TarError, OSError, EOFError, zlib.error):
+        return False  # so it is found to be damaged where it is read
+
+
+def _find(path, split):
+    """The archive, or the folder of the batches or of the pictures, in a data folder; or None."""
     for place in (path / place for place in PLACES):
         names = published.list_names(place)
         if any(name in names for name in BATCHES[split]):
             return place
         if ARCHIVE in names:
             return place / ARCHIVE
-    if split == "train":
-        if any(name in CLASSES for name in published.list_names(path / "cifar10")):
-            return path / "cifar10"
-        names = published.list_names(path)
-        if classes is not None and all(CLASSES[number] in names for number in _numbers(classes)):
-            return path
+    pictures = path / "cifar10"
+    if split == "train" and any(name in CLASSES for name in published.list_names(pictures)):
+        return pictures
     return None
 
 
-def _numbers(classes):
-    """The numbers of classes given by name or number, one or several."""
-    numbers = []
-    for name in (classes,) if isinstance(classes, (str, int)) else classes:
-        if name in CLASSES:
-            numbers.append(CLASSES.index(name))
-        elif name in range(10):
-            numbers.append(int(name))
-        else:
-            raise UserError(
-                f"no class {name!r} in CIFAR-10: give one of {', '.join(CLASSES)}, or 0 to 9"
-            )
-    return numbers
-
-
-def _chosen(batches, split, classes, notify, source):
-    """The `Dataset` of the chosen classes from (where, content) of the batches there are."""
-    numbers = list(range(10)) if classes is None else _numbers(classes)
-    new = np.full(10, -1)  # label in the file -> label here
-    new[numbers] = np.arange(len(numbers))
+def _joined(batches, split, notify, source):
+    """The `Dataset` of (where, content) of the batches there are."""
     images, labels, present = [], [], []
     for where, content in batches:
         records = _records(content, where)
-        label = new[records[:, 0]]
-        planes = records[label >= 0, 1:].reshape(-1, 3, SIDE, SIDE)
-        images.append(np.ascontiguousarray(planes.transpose(0, 2, 3, 1)))
-        labels.append(label[label >= 0])
+        planes = records[:, 1:].reshape(-1, 3, SIDE, SIDE)
+        images.append(planes.transpose(0, 2, 3, 1))
+        labels.append(records[:, 0].astype(np.int64))
         present.append(Path(where).name)
     missing = [name for name in BATCHES[split] if name not in present]
     if missing:
         notify(f"CIFAR-10: going on without {', '.join(missing)}")
-    names = tuple(CLASSES[number] for number in numbers)
-    images = np.concatenate(images)
-    if len(images) == 0:
-        raise UserError(f"{source}: no pictures of class {', '.join(names)} in it")
-    return Dataset(images, np.concatenate(labels), "cifar10", source, classes=names)
+    images, labels = np.concatenate(images), np.concatenate(labels)
+    return Dataset(np.ascontiguousarray(images), labels, "cifar10", source, classes=CLASSES)
 
 
 def _records(content, where):

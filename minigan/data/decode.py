@@ -1,8 +1,8 @@
 """One picture file, whatever is in it, to the form a model takes.
 
-Read as a viewer shows it: turned as its EXIF orientation says, transparency laid on white, the
-first frame of an animation, CMYK and palettes as the colours they stand for, 16 bits a channel
-scaled to 8.  The content decides what a file is, not its name.
+Read as a viewer shows it: turned as its EXIF orientation says, the first frame of an animation,
+CMYK and palettes as the colours they stand for, 16 bits a channel scaled to 8.  The content
+decides what a file is, not its name.
 """
 
 import contextlib
@@ -10,12 +10,14 @@ import warnings
 
 import numpy as np
 
-from ..regular import open_regular
 from .fitting import fit_picture
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
-GROUND = "white"  # under transparent pixels
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"),
+    *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"),
+)
+DEEPEST = 65535  # white in 16 bits
 
 
 class BadPictureError(ValueError):
@@ -37,20 +39,20 @@ def strict():
         yield
 
 
-def read(path, *, size, channels, fit="crop"):
-    """The picture in the file `path` as uint8 (size, size, channels); see `fit_picture`.
+def read(file, *, size, channels, fit="crop"):
+    """The picture in a `files.File` as uint8 (*size, channels); see `fit_picture`.
 
     Raises BadPictureError.
     """
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with open_regular(path) as file, Image.open(file, formats=FORMATS) as picture:
-            picture.draft(None, (2 * size, 2 * size))  # JPEG can be decoded at 1/2 .. 1/8
+        with file.open() as content, Image.open(content, formats=FORMATS) as picture:
+            picture.draft(None, [2 * max(size)] * 2)  # JPEG can be decoded at 1/2 .. 1/8
             picture.load()
-            return fit_picture(_flat(_upright(picture)), size=size, channels=channels, fit=fit)
+            return fit_picture(_shallow(_upright(picture)), size=size, channels=channels, fit=fit)
     except UnidentifiedImageError:
-        raise BadPictureError("not a picture") from None
+        raise BadPictureError("not a picture" if file.size else "empty") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise BadPictureError("too many pixels") from None
     except MemoryError:  # not the file's fault
@@ -70,14 +72,13 @@ def _upright(picture):
         return picture
 
 
-def _flat(picture):
-    """The picture with 8 bits a channel and without transparency."""
+def _shallow(picture):
+    """The picture with 8 bits a channel: of 16-bit grey, 65535 becomes 255."""
     from PIL import Image
 
-    if picture.mode.startswith("I"):  # 16-bit grey: 65535 becomes 255
-        return Image.fromarray(np.rint(np.asarray(picture) / 257).astype(np.uint8))
-    if not picture.has_transparency_data:
+    if not picture.mode.startswith(("I", "F")):
         return picture
-    ground = Image.new("RGBA", picture.size, GROUND)
-    ground.alpha_composite(picture.convert("RGBA"))
-    return ground
+    grey = np.asarray(picture)
+    if picture.mode == "F" or grey.min() < 0 or grey.max() > DEEPEST:
+        raise BadPictureError("numbers that are not of 8 or 16 bits, black and white unknown")
+    return Image.fromarray(np.rint(grey * (255 / DEEPEST)).astype(np.uint8))

@@ -14,6 +14,7 @@ stays what it is and is drawn finer.
 """
 
 import contextlib
+import math
 import zlib
 
 import numpy as np
@@ -21,9 +22,11 @@ import numpy as np
 from ..regular import open_regular
 from . import cache, colours, glyphs
 from .dataset import Dataset, check_limit
+from .fitting import fit_images, sides
 from .status import say
 
 SIDE = 28  # of MNIST's page, whose pixel is the unit of all lengths below
+CLASSES = tuple("0123456789")
 COUNTS = {"train": 30_000, "test": 4_000}
 MOST_BYTES = 250_000_000  # of pictures: a set of large ones has fewer
 
@@ -33,40 +36,44 @@ FEW = 20  # digits drawn at a time: their arrays stay in the processor's cache
 
 
 def load(*, split="train", seed=0, size=SIDE, channels=1, limit=None, notify=say):
-    """The built-in digits as a `Dataset`, images uint8 (N, size, size, channels).
+    """The built-in digits as a `Dataset`, images uint8 (N, H, W, channels).
 
     30,000 to train on, or 4,000 others for `"test"`; fewer where they would take more than
-    250 MB.  channels: 1 is white on black; 3 is in colour, with the attribute `"Warm"` (`colours`).
+    250 MB.  size: (H, W) or one side; the page is the largest square in the middle.  channels: 1 is
+    white on black; 3 is in colour, with the attribute `"Warm"` (`colours`); 4 is that, opaque.
     limit: make the first so many only; raises UserError unless there are as many.
 
     Those of MNIST's form are drawn once (about a second) and kept in the user's cache directory
     where that can be written; a cached file that is damaged is drawn again, and `notify` called
     with a line that says so.  Others are drawn every time.
     """
-    count = min(COUNTS[split], MOST_BYTES // (size * size * channels))
+    size = sides(size)
+    count = min(COUNTS[split], MOST_BYTES // (math.prod(size) * channels))
     wanted = count if limit is None else limit
     check_limit(wanted, count, "digits")
-    form = f"{size}x{size} {'grey' if channels == 1 else 'in colour'}"
+    form = f"{size[0]}x{size[1]} {'grey' if channels == 1 else 'in colour'}"
     source = f"built-in digits, {form}, {split} set, seed {seed}"
-    if (size, channels) == (SIDE, 1):
+    if (*size, channels) == (SIDE, SIDE, 1):
         images, labels = (values[:wanted] for values in _kept_digits(count, split, seed, notify))
     else:
         images, labels = make_digits(wanted, split=split, seed=seed, size=size)
     attributes = {}
-    if channels == 3:
+    if channels > 1:
         images, attributes["Warm"] = colours.paint(images, seed=[seed, list(COUNTS).index(split)])
-    return Dataset(images, labels, "digits", source, attributes=attributes)
+    images = fit_images(images, size=size, channels=channels)
+    return Dataset(images, labels, "digits", source, classes=CLASSES, attributes=attributes)
 
 
 def make_digits(count, *, split="train", seed=0, size=SIDE):
-    """Draw digits: images uint8 (count, size, size, 1), white on black, labels int64 (count,).
+    """Draw digits: images uint8 (count, H, W, 1), white on black, labels int64 (count,).
 
     Every run of ten holds each class once, so the first n are as balanced as n allows.  Digit i
     depends on (seed, split, i) alone, not on `count` nor on threads.  Its bytes are the same for
     the same NumPy and kind of processor; another may round a few pixels to the next grey.
     """
     stream = list(COUNTS).index(split)
-    images, labels = np.empty((count, size, size, 1), np.uint8), np.empty(count, np.int64)
+    size = sides(size)
+    images, labels = np.empty((count, *size, 1), np.uint8), np.empty(count, np.int64)
     for i, start in enumerate(range(0, count, BLOCK)):
         drawn, classes = _block(np.random.default_rng([seed, stream, i]), size)
         images[start : start + BLOCK] = drawn[: count - start]
@@ -75,11 +82,11 @@ def make_digits(count, *, split="train", seed=0, size=SIDE):
 
 
 def _block(rng, size):
-    """Images uint8 (BLOCK, size, size, 1) and labels int64 (BLOCK,)."""
+    """Images uint8 (BLOCK, *size, 1) and labels int64 (BLOCK,)."""
     labels = rng.permuted(np.tile(np.arange(10), (BLOCK // 10, 1)), axis=1).ravel()
     radius = np.clip(rng.normal(1.27, 0.33, (BLOCK, 1)), 0.75, 2.2)  # of the pen, in pixels
     x, y, drawn = _write(labels, rng)
-    if size > 1.5 * SIDE:  # so sharp a pen would show the pieces as beads
+    if min(size) > 1.5 * SIDE:  # so sharp a pen would show the pieces as beads
         x, y, drawn = _halved(x), _halved(y), drawn.repeat(2, axis=1)
     x, y, length = _place(x, y, drawn, radius, rng)
     return _draw(x, y, length, radius, rng, size), labels
@@ -126,24 +133,27 @@ def _place(x, y, drawn, radius, rng):
 
 
 def _draw(x, y, length, radius, rng, size):
-    """Images uint8 (BLOCK, size, size, 1) of the pieces; half the pen's ink is gone at `radius`."""
-    pixel = SIDE / size
+    """Images uint8 (BLOCK, *size, 1) of the pieces; half the pen's ink is gone at `radius`."""
+    side = min(size)  # of the page
+    pixel = SIDE / side
     spread = 0.4 * pixel + 0.28 * radius
     black = 0.5 * np.exp(radius**2 / (2 * spread**2)) / (spread * np.sqrt(2 * np.pi))
     along = np.linspace(0, 2 * np.pi, x.shape[1]) + rng.uniform(0, 2 * np.pi, (BLOCK, 1))
     weight = black * length * (1 + 0.2 * np.sin(along))  # the hand presses unevenly
 
-    middles = ((np.arange(size) + 0.5) * pixel - 0.5).astype(np.float32)
+    rows, columns = (
+        ((np.arange(n) - (n - side) / 2 + 0.5) * pixel - 0.5).astype(np.float32) for n in size
+    )
     x, y, inverse, weight = (v.astype(np.float32)[:, None] for v in (x, y, 1 / spread, weight))
 
-    def touch(at, inverse):  # -> (..., size, pieces)
+    def touch(middles, at, inverse):  # -> (..., pixels, pieces)
         return np.exp(-0.5 * ((middles[:, None] - at) * inverse) ** 2)
 
-    images = np.empty((BLOCK, size, size, 1), np.uint8)
+    images = np.empty((BLOCK, *size, 1), np.uint8)
     for start in range(0, BLOCK, FEW):
         few = slice(start, start + FEW)
-        columns = touch(x[few], inverse[few]) * weight[few]
-        ink = touch(y[few], inverse[few]) @ columns.transpose(0, 2, 1)
+        across = touch(columns, x[few], inverse[few]) * weight[few]
+        ink = touch(rows, y[few], inverse[few]) @ across.transpose(0, 2, 1)
         grey = np.clip((ink - 0.1) / 0.9, 0, 1)  # no faint halo: MNIST's edges end sharply
         images[few, ..., 0] = np.rint(255 * grey)
     return images

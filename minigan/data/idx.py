@@ -98,9 +98,10 @@ def _array(content, where, kind, ndim):
     magic, *shape = np.frombuffer(content, ">u4", 1 + ndim).tolist()
     expected = 0x0800 + ndim
     if magic != expected:
+        others = ", an .npy, .npz, .zip or .tar" * (kind == "images")
         raise UserError(
             f"{where}: magic number {magic}, expected {expected} (IDX {kind}): "
-            f"give a file of {kind} in IDX format"
+            f"give a file of {kind} in IDX format{others}"
         )
     if shape[0] == 0:
         raise UserError(f"{where}: no {kind} in it, expected at least one: give another file")

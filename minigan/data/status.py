@@ -16,6 +16,13 @@ def say(line):
             print(printable(line), file=sys.stderr)
 
 
+def few(words, most=5):
+    """The first few of many words, and how many more there are."""
+    words = list(words)
+    more = f" and {len(words) - most:,} more" if len(words) > most else ""
+    return printable(", ".join(words[:most]) + more)
+
+
 class StatusLine:
     """One line on a terminal, rewritten as work goes on and wiped at the end; else nothing.
 

@@ -90,7 +90,7 @@ def from_checkpoint(path, words=None, *, seed=0):
 
 
 def _data(words, run, latent):
-    options, (size, _, channels) = run["options"], run["data"]["shape"]
+    options, (*size, channels) = run["options"], run["data"]["shape"]
     settings = {name: options[name] for name in ("classes", "fit") if name in options}
     try:
         dataset = data.load(

@@ -6,6 +6,7 @@ import numpy as np
 
 from .. import random
 from ..condition import one_hot
+from ..data.status import few
 from ..errors import UserError
 from ..kernels import choose
 from .feed import Feed
@@ -16,19 +17,20 @@ class Batches:
 
     dataset: images uint8 (N, H, W, C), and labels (N,) where there are classes.  size: images a
     batch.  classes: how many kinds of labels to hand out as codes; 0 for images alone.
-    value_range: what 0 and 255 become.  xp: the array module of the run.
+    value_range: what 0 and 255 become.  xp: the array module of the run.  mirror: whether half of
+    the images, others in every epoch, are turned left to right.
 
     Every epoch has a new random order.  What its last whole batch leaves over comes at another
     place in the next.  Raises UserError for a batch larger than the data, and for labels that
     are not those of the classes.
     """
 
-    def __init__(self, dataset, size, *, seed, classes, value_range, dtype, xp):
+    def __init__(self, dataset, size, *, seed, classes, value_range, dtype, xp, mirror=False):
         count = len(dataset.images)
         if size > count:
             raise UserError(f"--batch-size {size} is above the {count} images there are")
         self.dataset, self.size, self.seed, self.classes = dataset, size, seed, classes
-        self.value_range, self.dtype, self.xp = value_range, dtype, xp
+        self.value_range, self.dtype, self.xp, self.mirror = value_range, dtype, xp, mirror
         self.per_epoch = count // size
         self.feed = Feed(dataset.images, xp)
         self.labels = self._checked_labels() if classes else None
@@ -48,7 +50,10 @@ class Batches:
             self._order_on_host = order
         chosen = self._order[batch * self.size :][: self.size]
         on_host = self._order_on_host[batch * self.size :][: self.size]
-        real = self._scaled(self.feed.take(chosen, on_host))
+        pixels = self.feed.take(chosen, on_host)
+        if self.mirror:
+            self._mirror(pixels, step)
+        real = self._scaled(pixels)
         if self.labels is None:
             return real
         return real, one_hot(self.labels[chosen], self.classes, dtype=self.dtype)
@@ -69,6 +74,14 @@ class Batches:
             "crc32": crc32,
         }
 
+    def _mirror(self, pixels, step):
+        """Turn half of a batch left to right, in place; which, the place in the batch decides."""
+        chance = random.uniform(len(pixels), seed=self.seed, where="flip", step=step)
+        turned = self.xp.asarray(np.flatnonzero(chance < 0.5))
+        # By index, because a view with a negative stride is copied a colour at a time.
+        columns = self.xp.asarray(np.arange(pixels.shape[2] - 1, -1, -1))
+        pixels[turned] = pixels[turned].take(columns, axis=2)
+
     def _scaled(self, pixels):
         """Pixels, uint8, in the generator's range."""
         return choose()[type(pixels)].from_pixels(pixels, *self.value_range, self.dtype)
@@ -80,6 +93,15 @@ class Batches:
             found = "none" if labels is None else f"{labels.min()} to {labels.max()}"
             raise UserError(
                 f"data {self.dataset.name}: wanted are labels 0 to {self.classes - 1}, "
-                f"found {found}"
+                f"found {found}: put the pictures of each class into a sub-folder"
             )
         return self.xp.asarray(labels)
+
+
+def check_classes(dataset, names):
+    """UserError where the labels of the data are other things than a generator of `names` draws."""
+    if names and dataset.classes is not None and tuple(names) != tuple(dataset.classes):
+        raise UserError(
+            f"data {dataset.name} has the classes {few(dataset.classes)}, the generator draws "
+            f"{few(names)}: give data of these classes"
+        )

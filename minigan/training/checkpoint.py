@@ -19,6 +19,7 @@ import numpy as np
 from .. import archive, rebuild
 from ..errors import UserError
 
+CHECKPOINT = "checkpoint.npz"  # in the folder of a run
 TRAINED = "generator/trained"
 
 
@@ -55,13 +56,16 @@ def slots(optimizers):
 class Checkpoint:
     """A checkpoint file that has been read and checked.
 
-    path: of the file.  arrays: dict name -> array.  description: the JSON text, parsed;
-    run: what the run stored; history: bytes, none in an early or an old checkpoint.  Raises
-    UserError if the file is missing, damaged, not a checkpoint, or holds pickled objects.
+    path: of the file, which is looked for where a folder is given.  arrays: dict name -> array.
+    description: the JSON text, parsed; run: what the run stored; history: bytes, none in an early
+    or an old checkpoint.  Raises UserError if the file is missing, damaged, not a checkpoint, or
+    holds pickled objects.
     """
 
     def __init__(self, path):
         self.path = Path(path)
+        if self.path.is_dir():
+            self.path /= CHECKPOINT
         self.arrays, self.description = rebuild.read(self.path)
         self.run = self.description["run"]
         self.history = self.arrays.pop("history", np.empty(0)).tobytes()

@@ -29,6 +29,34 @@ class Latent:
             return random.normal(shape, **address, dtype=dtype, xp=xp)
         return random.uniform(shape, self.low, self.high, **address, dtype=dtype, xp=xp)
 
+    def between(self, a, b, share):
+        """z (n, size) on the way from a to b, both (size,), at share (n,): 0 is at a, 1 at b.
+
+        Normal z of many numbers lie near a sphere, and the way keeps to it (White 2016, "Sampling
+        generative networks"): a straight line passes the inside, whose z are shorter than any that
+        the generator has seen.  Uniform ones fill a cube, which that way may leave and a straight
+        line does not: it is theirs.
+        """
+        return arc(a, b, share) if self.kind == "normal" else straight_line(a, b, share)
+
     def labelled(self, z, labels):
         """What a conditional generator reads: z with the codes of labels (count,)."""
         return join(z, one_hot(labels, len(self.classes), dtype=z.dtype))
+
+
+def straight_line(a, b, share):
+    """(1 - t) a + t b for every t of share (n,): (n, size) of a's dtype."""
+    t = share[:, None]
+    return ((1 - t) * a + t * b).astype(a.dtype)
+
+
+def arc(a, b, share):
+    """(sin((1 - t) w) a + sin(t w) b) / sin w, w the angle between a and b; (n, size) as above.
+
+    A straight line where they are parallel, and no arc or any would do.
+    """
+    w = float(np.arccos(np.clip(a @ b / np.sqrt((a @ a) * (b @ b)), -1, 1)))
+    if np.sin(w) < 1e-3:
+        return straight_line(a, b, share)
+    t = share[:, None]
+    return (np.sin((1 - t) * w) / np.sin(w) * a + np.sin(t * w) / np.sin(w) * b).astype(a.dtype)

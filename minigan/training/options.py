@@ -1,7 +1,8 @@
 """The command line that all examples share.
 
 `parser` makes an argument parser with the common options, to which an example
-adds its own; `parse` reads it and brings in what a resumed run has stored.
+adds its own; `parse` reads it and brings in what a resumed run has stored.  `settings` does
+both where there is no command line.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from ..errors import UserError, printable
 from . import shortage
 from .checkpoint import Checkpoint
 from .memory import refuse_what_does_not_fit, take_what_fits_elsewhere
+from .prompt import at_a_prompt
 from .results import CHECKPOINT, check_unused
 from .resume import bring_in
 
@@ -26,12 +28,14 @@ LONGEST = 1000  # characters of a name, and of a message that repeats what was t
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one line."""
+    """An ArgumentParser whose errors are UserErrors, of one line: a prompt lives on after one."""
 
     def parse_known_args(self, args=None, namespace=None):
         # argparse itself stumbles over "--lr=--", in one way or another, by its version.
         try:
             found, rest = super().parse_known_args(args, namespace)
+        except UserError:
+            raise
         except (IndexError, TypeError, ValueError):
             words = sys.argv[1:] if args is None else args
             self.error(f"an option without its value: {command_line(words)}")
@@ -44,7 +48,7 @@ class Parser(argparse.ArgumentParser):
         line = printable(message)
         if len(line) > LONGEST:
             line = f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"
-        self.exit(2, f"{self.prog}: error: {line}\n")
+        raise UserError(line)
 
 
 class Formatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
@@ -63,40 +67,42 @@ def parser(description, *, name, batch_size, epochs=None, steps=None, average=0.
     """
     result = Parser(description=description, formatter_class=Formatter)
     result.set_defaults(name=name)
-    add = result.add_argument
-    add("--device", choices=(*DEVICES, "auto"), default="cpu", help="where to train")
+    result._optionals.title = "of this example"  # what it adds itself, and --help
+
+    add = result.add_argument_group("the run").add_argument
+    add("--epochs", type=integer(1), default=epochs, help="passes over the data")
+    add("--steps", type=integer(1), default=steps, help="in all, whatever --epochs says")
+    add("--batch-size", type=integer(1), default=batch_size, help="images a step")
+    add("--seed", type=integer(0, 2**64 - 1), default=0, help="of everything random")
+    add(
+        "--resume",
+        action="store_true",
+        help="go on with the run in --out, without it with the one that was saved last",
+    )
+
+    add = result.add_argument_group("the data").add_argument
     add(
         "--data",
         type=path,
         default="auto",
         metavar="auto|mnist|cifar10|digits|PATH",
-        help="training images; auto is the example's own if they can be had, "
-        "else the built-in digits",
+        help="training images, a PATH is a folder or archive of pictures or a file of arrays; "
+        "auto is the example's own if they can be had, else the built-in digits",
     )
+    add("--limit", type=integer(1), help="use the first so many images only (default: all)")
+    add("--mirror", action="store_true", help="turn half of the images left to right, at random")
+
+    add = result.add_argument_group("the networks").add_argument
+    add("--width", type=number(0, 16), default=1.0, help="scales the channels of both networks")
+    add("--summary", action="store_true", help="print both networks and exit")
+
+    add = result.add_argument_group("the results").add_argument
     add(
         "--out",
         type=lambda text: Path(path(text)),
         metavar="DIR",
         help=f"folder for all results (default: runs/{name})",
     )
-    add("--epochs", type=integer(1), default=epochs, help="passes over the data")
-    add("--steps", type=integer(1), default=steps, help="in all, whatever --epochs says")
-    add("--batch-size", type=integer(1), default=batch_size, help="images a step")
-    add("--seed", type=integer(0, 2**64 - 1), default=0, help="of everything random")
-    add("--limit", type=integer(1), help="use the first so many images only (default: all)")
-    add(
-        "--resume",
-        action="store_true",
-        help="go on with the run in --out, without it with the one that was saved last",
-    )
-    add("--dtype", choices=FLOAT_TYPES, default="float32", help="precision of the arithmetic")
-    add(
-        "--kernels",
-        choices=("fast", "plain"),
-        default="fast",
-        help="plain: every formula as minigan/kernels/plain.py has it, to read, change and watch",
-    )
-    add("--width", type=number(0, 16), default=1.0, help="scales the channels of both networks")
     add(
         "--average",
         type=fraction,
@@ -111,19 +117,30 @@ def parser(description, *, name, batch_size, epochs=None, steps=None, average=0.
         metavar="STEPS",
         help="draw pictures this often, besides after each epoch",
     )
-    add("--summary", action="store_true", help="print both networks and exit")
+
+    add = result.add_argument_group("the machine").add_argument
+    add("--device", choices=(*DEVICES, "auto"), default="cpu", help="where to train")
+    add("--dtype", choices=FLOAT_TYPES, default="float32", help="precision of the arithmetic")
+    add(
+        "--kernels",
+        choices=("fast", "plain"),
+        default="fast",
+        help="plain: every formula as minigan/kernels/plain.py has it, to read, change and watch",
+    )
     return result
 
 
 def parse(parser, argv=None):
     """The options of this run: defaults, then a resumed run's, then the command line's.
 
-    argv: list of words; the process's own where None.  Adds `command`, the
-    words that go on with this run.  Raises UserError where --out holds a run and
-    --resume is absent, where --resume finds none, or finds one with another
+    argv: list of words; the program's own where None, none at a prompt.  Adds `command`, the
+    words that go on with this run.  Raises UserError for words that are no options, where --out
+    holds a run and --resume is absent, where --resume finds none, or finds one with another
     configuration (naming what differs).
     """
-    argv = sys.argv[1:] if argv is None else argv
+    program = [] if at_a_prompt() else ["python", sys.argv[0]]
+    if argv is None:
+        argv = sys.argv[1:] if program else []
     options = parser.parse_args(argv)
     if options.summary:
         return options
@@ -142,10 +159,33 @@ def parse(parser, argv=None):
         take_what_fits_elsewhere()
     if "epochs" in given and "steps" not in given:
         options.steps = None  # a number that nobody asked for now would hide that of epochs
-    options.command = command_line(["python", sys.argv[0], "--resume", "--out", options.out])
+    options.command = command_line([*program, "--resume", "--out", options.out])
     _check_folder(options.out)
     kernels.use(options.kernels)
     return options
+
+
+def settings(name, *, out=None, resume=False, **values):
+    """The options of a run that has no command line, as in a notebook; `sys.argv` is not read.
+
+        training.settings("mine", epochs=20, batch_size=64, device="auto")
+
+    name: of the run.  out: its folder, runs/NAME by default.  resume: go on with the run in there
+    if there is one, so that a cell may be run again; else that is an error.  values: the other
+    options of `parser`, by default ten epochs and batches of 64.  Raises UserError as `parse`.
+    """
+    out = Path("runs", name) if out is None else Path(out)
+    resume = resume and os.path.exists(out / CHECKPOINT)
+    if not resume:
+        check_unused(out, "give resume=True to go on with it, or another out")
+    words = [f"--out={out}"]
+    for key, value in (values | {"resume": resume}).items():
+        word = f"--{key.replace('_', '-')}"
+        if value is not None and value is not False:
+            words.append(word if value is True else f"{word}={value}")
+    result = parse(parser("", name=name, epochs=10, batch_size=64), words)
+    result.command = "settings(..., resume=True)"
+    return result
 
 
 def configuration(options):

@@ -1,6 +1,6 @@
 """Pictures out of a run: float images -> bytes -> contact sheet -> PNG and GIF.
 
-Images are channels last, (N, H, W, C) with C = 1 (grey) or 3 (RGB).
+Images are channels last, (N, H, W, C) with C = 1 (grey), 3 (RGB) or 4 (RGB and alpha).
 """
 
 import numpy as np
@@ -59,27 +59,29 @@ def grid(images, columns=None, gap=2, scale=None):
 
     images = images.repeat(scale, axis=1).repeat(scale, axis=2)
     height, width = height * scale + gap, width * scale + gap  # of a cell: image, gap
-    cells = np.full((rows * columns, height, width, channels), BACKGROUND, np.uint8)
-    cells[:count, : height - gap, : width - gap] = images
-    cells = cells.reshape(rows, columns, height, width, channels).swapaxes(1, 2)
-    sheet = cells.reshape(rows * height, columns * width, channels)
-    return np.pad(sheet, ((gap, 0), (gap, 0), (0, 0)), constant_values=BACKGROUND)
+    sheet = np.full((rows * height + gap, columns * width + gap, channels), BACKGROUND, np.uint8)
+    sheet[..., 3:] = 255  # an alpha: the gaps are opaque
+    for index, image in enumerate(images):
+        row, column = divmod(index, columns)
+        top, left = gap + row * height, gap + column * width
+        sheet[top : top + height - gap, left : left + width - gap] = image
+    return sheet
 
 
 def save_png(path, image):
     """Write one picture, atomically; its folder is created if need be.
 
-    image: uint8 (H, W), (H, W, 1) for grey or (H, W, 3) for RGB.
+    image: uint8 (H, W), or (H, W, C) as above.
 
     Raises OSError if the file cannot be written, ValueError for another image.
     """
-    picture = _pillow_image(image)
+    picture = pillow_image(image)
     with replacing(path) as file:
         picture.save(file, format="PNG")
 
 
 def read(path):
-    """The pixels of a picture, uint8 (H, W) or (H, W, 3).
+    """The pixels of a picture, uint8 (H, W), (H, W, 3) or (H, W, 4).
 
     Raises OSError if the file cannot be read, ValueError if it is none or a damaged one.
     """
@@ -91,7 +93,7 @@ def read(path):
         warnings.simplefilter("error")  # of pictures too large to be ours
         try:
             with Image.open(file) as picture:
-                mode = "L" if picture.mode in ("1", "L", "LA") else "RGB"
+                mode = {"1": "L", "L": "L", "LA": "L", "RGBA": "RGBA"}.get(picture.mode, "RGB")
                 return np.asarray(picture.convert(mode))
         except MemoryError:
             raise
@@ -112,14 +114,15 @@ def save_gif(path, frames, *, frame_ms=200, last_ms=2000):
     frame_ms, last_ms: how long a frame, and the last one, is shown.
 
     Grey frames keep their 256 levels exactly; RGB frames share one palette of
-    128 colours, so that colours do not flicker from frame to frame.
+    128 colours, so that colours do not flicker from frame to frame.  A GIF has no
+    half-transparent pixels: frames with an alpha are put on grey ground.
 
     Raises OSError if the file cannot be written, ValueError for frames of different sizes or
     none at all.
     """
     if len(frames) == 0:
         raise ValueError("a GIF needs at least one frame")
-    pictures = _one_kind([_pillow_image(frame) for frame in frames])
+    pictures = _one_kind([pillow_image(frame) for frame in frames])
     if pictures[0].mode == "RGB":
         pictures = _share_palette(pictures)
     with replacing(path) as file:
@@ -136,27 +139,39 @@ def save_gif(path, frames, *, frame_ms=200, last_ms=2000):
         )
 
 
-def _pillow_image(pixels):
-    """A Pillow image, mode L or RGB, of a uint8 array."""
+def pillow_image(pixels):
+    """A Pillow image, mode L, RGB or RGBA, of uint8 (H, W) or (H, W, C); ValueError for others."""
     from PIL import Image  # here, not above: it costs more to import than this package
 
     pixels = np.asarray(pixels)
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
-    if pixels.dtype != np.uint8 or not (pixels.ndim == 2 or pixels.shape[2:] == (3,)):
+    if pixels.dtype != np.uint8 or not (pixels.ndim == 2 or pixels.shape[2:] in ((3,), (4,))):
         raise ValueError(
-            f"a picture is uint8 (H, W), (H, W, 1) or (H, W, 3); got {pixels.dtype} {pixels.shape}"
+            "a picture is uint8 (H, W), or (H, W, C) with C = 1, 3 or 4; "
+            f"got {pixels.dtype} {pixels.shape}"
         )
     return Image.fromarray(pixels)
 
 
 def _one_kind(pictures):
-    """The pictures all in mode L, or all in RGB if any of them is; one size is required."""
+    """The pictures all in mode L, or all in RGB if any of them is not; one size is required."""
     sizes = {picture.size for picture in pictures}
     if len(sizes) > 1:
         raise ValueError(f"the frames of a GIF must have one size, got {sorted(sizes)}")
-    modes = {picture.mode for picture in pictures}
-    return pictures if len(modes) == 1 else [picture.convert("RGB") for picture in pictures]
+    if {picture.mode for picture in pictures} == {"L"}:
+        return pictures
+    return [_on_ground(picture) for picture in pictures]
+
+
+def _on_ground(picture):
+    """A picture in RGB, on neutral grey where it is transparent."""
+    from PIL import Image
+
+    if picture.mode == "RGBA":
+        ground = Image.new("RGBA", picture.size, (BACKGROUND, BACKGROUND, BACKGROUND, 255))
+        picture = Image.alpha_composite(ground, picture)
+    return picture.convert("RGB")
 
 
 def _share_palette(pictures):

@@ -17,6 +17,7 @@ import time
 
 from ..errors import printable
 from .history import LABELS
+from .prompt import at_a_prompt
 
 REDRAW_SECONDS = 0.1  # on a terminal
 REPORT_SECONDS = 30.0  # in a pipe
@@ -31,7 +32,8 @@ class Progress:
     steps_per_epoch, batch_size: integers, for the epoch count and images/s.
     start_step: the steps already done before a resume; the speed excludes them.
     stream: a text stream; by default stderr, so that stdout holds results only
-        and the bar stays on the terminal when they are sent elsewhere.
+        and the bar stays on the terminal when they are sent elsewhere.  At a prompt it is stdout:
+        a notebook shows what comes from stderr as if it were wrong.
     clock: returns seconds as a float, never running backwards.
 
     A stream that cannot be written is no reason to stop.  reader_gone: whether it is a pipe that
@@ -51,7 +53,8 @@ class Progress:
         self.total_steps = total_steps
         self.steps_per_epoch = steps_per_epoch
         self.batch_size = batch_size
-        self._stream = stream or sys.stderr or io.StringIO()  # None where stderr is closed
+        usual = sys.stdout if at_a_prompt() else sys.stderr
+        self._stream = stream or usual or io.StringIO()  # None where it is closed
         self._encoding = getattr(self._stream, "encoding", None) or "utf-8"
         self._full, self._empty = "█░" if self._text("█░") == "█░" else "#-"
         self._terminal = self._stream.isatty()

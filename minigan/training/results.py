@@ -15,23 +15,20 @@ from pathlib import Path
 from ..atomic import remove_leftovers, replacing
 from ..errors import UserError
 from . import pictures
-from .checkpoint import Checkpoint
+from .checkpoint import CHECKPOINT, Checkpoint
 
 CONFIG, HISTORY, LOSSES, GIF = "config.json", "history.csv", "losses.png", "samples.gif"
-CHECKPOINT = "checkpoint.npz"
 SHEETS = "samples"  # the folder of the sheets, epoch_000.png, step_000100.png and so on
 
 
-def check_unused(folder):
-    """UserError if a folder holds a run that has begun to train.
+def check_unused(folder, way_on="add --resume to go on with it, or give another --out"):
+    """UserError, with a way on, if a folder holds a run that has begun to train.
 
     One that has not, such as one whose first step did not fit into memory, may be begun anew.
     """
     path = Path(folder) / CHECKPOINT
     if os.path.lexists(path) and not _is_untrained(path):
-        raise UserError(
-            f"{folder} holds a run already: add --resume to go on with it, or give another --out"
-        )
+        raise UserError(f"{folder} holds a run already: {way_on}")
 
 
 def _is_untrained(path):

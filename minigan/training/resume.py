@@ -19,7 +19,8 @@ def bring_in(parser, checkpoint, options, given):
     run, path = checkpoint.run, checkpoint.path
     if run is None or run["name"] != options.name:
         raise UserError(f"{path} was not written by this program: give --out of one of its runs")
-    stored = {"average": 0.0, "kernels": "fast"} | run["options"]  # of a run from before them
+    before = {"average": 0.0, "kernels": "fast", "mirror": False}  # of a run without them
+    stored = before | run["options"]
     actions = {action.dest: action for action in parser._actions}
     for name, value in stored.items():
         problem = _problem(actions.get(name), value)

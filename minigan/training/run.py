@@ -16,22 +16,25 @@ resume starts from, so whatever a kill leaves behind it is simply written again.
 
 import contextlib
 import math
+import signal
 
 import numpy as np
 
 from ..arrays import array_module, resolve_device
 from ..average import MovingAverage
-from ..errors import RunFailed, UserError, printable
+from ..errors import Interrupted, RunFailed, UserError, printable
 from ..version import __version__
 from . import failures, health, shortage
-from .batches import Batches
+from .batches import Batches, check_classes
 from .checkpoint import TRAINED, Checkpoint, save, state
 from .interrupts import NO_READER, Interrupts
 from .lock import locked
 from .memory import keep_freed_memory, refuse_what_does_not_fit
 from .options import command_line, configuration
+from .pictures import pillow_image
 from .plot import loss_curve
 from .progress import Progress
+from .prompt import at_a_prompt
 from .record import NotFiniteError, Record
 from .results import CHECKPOINT, GIF, HISTORY, LOSSES, Results
 from .resume import check_data, check_same
@@ -70,6 +73,7 @@ class Run:
         self.folder, self.batch_size = options.out, options.batch_size
         self.device = resolve_device(options.device)
         self.xp = array_module(self.device)
+        check_classes(dataset, latent.classes)
         self.batches = Batches(
             dataset,
             self.batch_size,
@@ -78,6 +82,7 @@ class Run:
             value_range=value_range,
             dtype=options.dtype,
             xp=self.xp,
+            mirror=options.mirror,
         )
         self.steps_per_epoch = self.batches.per_epoch
         self.total_steps = options.steps or options.epochs * self.steps_per_epoch
@@ -139,6 +144,10 @@ class Run:
             self._write_gif()
             self._progress.close()
         print(self._done())
+
+    def sheet(self):
+        """What the generator draws at this moment: the sheet of an epoch, as a Pillow image."""
+        return pillow_image(sheet(self._draw(), self.value_range))
 
     # What the training step uses.
 
@@ -203,7 +212,7 @@ class Run:
     # The parts of a run, in the order in which they happen.
 
     def _begin(self):
-        resume = self.options.resume
+        resume = self.options.resume or self.saved_step is not None  # the loop is entered again
         self._results.check(resume)
         self._results.remove_leftovers()
         repaired = resume and self._restore(Checkpoint(self.folder / CHECKPOINT))
@@ -296,9 +305,12 @@ class Run:
 
     def _write_sheet(self, name):
         """Write the sheet of this moment; the images on it, (kinds, N, H, W, C)."""
-        images = draw(self._stored["generator"], self.latent, seed=self.options.seed, xp=self.xp)
+        images = self._draw()
         self._results.write_sheet(name, sheet(images, self.value_range))
         return images
+
+    def _draw(self):
+        return draw(self._stored["generator"], self.latent, seed=self.options.seed, xp=self.xp)
 
     def _write_gif(self):
         # No more than this run's own: the folder may hold pictures of a run that went further.
@@ -326,11 +338,13 @@ class Run:
         )
 
     def _stop(self, signal_number):
-        """Save and end the program, as a signal asked for."""
+        """Save and end the program, or at a prompt the run, as a signal asked for."""
         self._save()
         self._write_gif()
         self._progress.close()
         line = f"stopped after step {self.step:,}, saved; go on with: {self.options.command}"
+        if signal_number == signal.SIGINT and at_a_prompt():
+            raise Interrupted(line)
         with contextlib.suppress(OSError):  # the terminal may be what was closed
             print(printable(line))
         raise SystemExit(128 + signal_number)
