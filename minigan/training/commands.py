@@ -11,6 +11,7 @@ from . import shortage
 from .checkpoint import TRAINED, Checkpoint
 from .options import integer
 from .pictures import grid, save_gif, save_png, to_uint8
+from .rates import describe
 from .sampling import load
 
 
@@ -178,3 +179,5 @@ def info(options):
         )
         for name, value in checkpoint.run["options"].items():
             print(printable(f"  {name}: {value}"))
+        for period in checkpoint.run.get("rates", []):
+            print(printable(f"from step {period['step'] + 1:,} on: {describe(period)}"))

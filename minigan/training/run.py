@@ -22,11 +22,13 @@ import numpy as np
 
 from ..arrays import array_module, resolve_device
 from ..average import MovingAverage
+from ..data.status import say
 from ..errors import Interrupted, RunFailed, UserError, printable
 from ..version import __version__
 from . import failures, health, shortage
 from .batches import Batches, check_classes
 from .checkpoint import TRAINED, Checkpoint, save, state
+from .init_from import init_from
 from .interrupts import NO_READER, Interrupts
 from .lock import locked
 from .memory import keep_freed_memory, refuse_what_does_not_fit
@@ -35,6 +37,7 @@ from .pictures import pillow_image
 from .plot import loss_curve
 from .progress import Progress
 from .prompt import at_a_prompt
+from .rates import Rates
 from .record import NotFiniteError, Record
 from .results import CHECKPOINT, GIF, HISTORY, LOSSES, Results
 from .resume import check_data, check_same
@@ -86,6 +89,9 @@ class Run:
         )
         self.steps_per_epoch = self.batches.per_epoch
         self.total_steps = options.steps or options.epochs * self.steps_per_epoch
+        if options.init_from and not options.resume:
+            say(init_from(networks, options.init_from))
+        self._rates = Rates(optimizers, options.lr_schedule, self.total_steps)
         for part in (*networks.values(), *optimizers.values()):
             part.to(self.device)
         # The networks as a checkpoint names them; its "generator" is the one that draws.
@@ -194,6 +200,7 @@ class Run:
     def _begin_step(self):
         for network in self._stored.values():
             network.begin_step(self.step)
+        self._rates.begin_step(self.step)
         self._within = Within(self.networks, self.optimizers)
 
     def _end_step(self):
@@ -220,6 +227,7 @@ class Run:
             self._configuration
             | {
                 "data_source": self.dataset.source,
+                "rates": self._rates.periods,
                 "version": __version__,
                 "parameters": {
                     name: network.param_count for name, network in self.networks.items()
@@ -242,7 +250,11 @@ class Run:
         if not resume:
             self._save()
             return
-        self._write_sheet(f"epoch_{self._epoch:03d}")  # that of now, whatever lies there
+        if self._rates.change:
+            note(self._rates.change)
+            self._save()  # what has been said holds, even if the run is killed at once
+        else:
+            self._write_sheet(f"epoch_{self._epoch:03d}")  # that of now, whatever lies there
         if self.step < self.total_steps:
             note(f"resuming after step {self.step:,} of {self.total_steps:,}")
             if self.device == "gpu":
@@ -253,10 +265,12 @@ class Run:
     def _restore(self, checkpoint):
         """Go back to a checkpoint; whether the history had to be repaired."""
         # Others may have changed it since `parse` looked.
-        check_same(checkpoint.run["options"], self._configuration, checkpoint.path)
+        stored = checkpoint.run["options"]
+        check_same(stored, self._configuration, checkpoint.path, self.options.free)
         check_data(checkpoint, self._data, self.total_steps)
         checkpoint.restore(self._stored, self.optimizers)
         self.step = self.saved_step = checkpoint.run["step"]
+        self._rates.resume(self.step, checkpoint.run.get("rates", []))
         return self._record.restore(self.step, checkpoint.history)
 
     def _read_losses(self):
@@ -286,6 +300,7 @@ class Run:
             "latent": vars(self.latent),
             "value_range": list(self.value_range),
             "step": self.step,
+            "rates": self._rates.periods,
         }
         save(self.folder / CHECKPOINT, self._stored, self.optimizers, run, self._record.content())
         self.saved_step = self.step

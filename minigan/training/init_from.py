@@ -1,0 +1,62 @@
+"""Weights of another run to begin with: all that fit by their name and shape."""
+
+import numpy as np
+
+from ..errors import UserError
+from ..network import Sequential
+from .checkpoint import TRAINED, Checkpoint
+
+
+def init_from(networks, path, custom=()):
+    """Take the weights and moving statistics of the networks of the same names in a file.
+
+    networks: dict name -> Sequential, on any device.  path: of a checkpoint or a saved network, or
+    of the folder of a run.  custom: layer and initialiser classes of your own that it uses.
+    A tensor is taken where one of its name, such as "0.dense.weight", is there with its shape; the
+    numbers become those of our dtype.  All others stay as they are.
+
+    Where the run has a moving average, the generator in training is taken: it is the one that the
+    discriminator there has learnt to answer, and the two are to go on together.  A new run's own
+    average forgets its beginning within some ten steps.
+
+    Returns a line that says how much was taken and names what was not.  Raises UserError, and
+    writes nothing, if the file is missing, damaged or no checkpoint, if nothing in it fits, and
+    for numbers that are not finite.
+    """
+    checkpoint = Checkpoint(path)
+    path, there = checkpoint.path, checkpoint.networks(custom)
+    if TRAINED in there:
+        there["generator"] = there.pop(TRAINED)
+    taken, left = [], []
+    for name, network in networks.items():
+        if name not in there:
+            left.append(f"all of {name} (not there)")
+            continue
+        found = dict(_tensors(there[name]))
+        for place, (layer, attribute) in _tensors(network):
+            here = getattr(layer, attribute).shape
+            stored = getattr(*found[place]) if place in found else None
+            if stored is not None and stored.shape == here:
+                taken.append((layer, attribute, stored.astype(network.dtype)))
+                if not np.isfinite(taken[-1][-1]).all():
+                    raise UserError(f"{path}: its {name} {place} is not finite")
+            else:
+                shape = "not" if stored is None else stored.shape
+                left.append(f"{name} {place} {here} ({shape} there)")
+    if not taken:
+        raise UserError(f"nothing in {path} fits this run: {', '.join(left)}")
+    for layer, attribute, values in taken:
+        setattr(layer, attribute, values)
+    rest = f"; new are {', '.join(left)}" if left else ""
+    return f"begins with {len(taken)} tensors from {path}{rest}"
+
+
+def _tensors(network, before=""):
+    """Yields (name, (layer, attribute)) of the trained and the moving tensors of a network."""
+    for index, layer in enumerate(network.layers):
+        place = f"{before}{index}.{type(layer).__name__.lower()}."
+        if isinstance(layer, Sequential):
+            yield from _tensors(layer, place)
+        else:
+            for name in (*layer.param_specs, *layer.buffer_specs):
+                yield place + name, (layer, name)
