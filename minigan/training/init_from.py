@@ -19,9 +19,9 @@ def init_from(networks, path, custom=()):
     discriminator there has learnt to answer, and the two are to go on together.  A new run's own
     average forgets its beginning within some ten steps.
 
-    Returns a line that says how much was taken and names what was not.  Raises UserError, and
-    writes nothing, if the file is missing, damaged or no checkpoint, if nothing in it fits, and
-    for numbers that are not finite.
+    Returns a line that says how many were taken and names those that were not, with both shapes.
+    Raises UserError, and writes nothing, if the file is missing, damaged or no checkpoint, if
+    nothing in it fits, and for numbers that are not finite.
     """
     checkpoint = Checkpoint(path)
     path, there = checkpoint.path, checkpoint.networks(custom)
@@ -30,24 +30,26 @@ def init_from(networks, path, custom=()):
     taken, left = [], []
     for name, network in networks.items():
         if name not in there:
-            left.append(f"all of {name} (not there)")
+            left.append(f"all of {name}, there none")
             continue
         found = dict(_tensors(there[name]))
         for place, (layer, attribute) in _tensors(network):
             here = getattr(layer, attribute).shape
             stored = getattr(*found[place]) if place in found else None
             if stored is not None and stored.shape == here:
-                taken.append((layer, attribute, stored.astype(network.dtype)))
-                if not np.isfinite(taken[-1][-1]).all():
+                with np.errstate(over="ignore"):
+                    values = stored.astype(network.dtype)
+                if not np.isfinite(values).all():
                     raise UserError(f"{path}: its {name} {place} is not finite")
+                taken.append((layer, attribute, values))
             else:
-                shape = "not" if stored is None else stored.shape
-                left.append(f"{name} {place} {here} ({shape} there)")
+                shape = "none" if stored is None else stored.shape
+                left.append(f"{name} {place} {here}, there {shape}")
     if not taken:
-        raise UserError(f"nothing in {path} fits this run: {', '.join(left)}")
+        raise UserError(f"nothing in {path} fits this run: {'; '.join(left)}")
     for layer, attribute, values in taken:
         setattr(layer, attribute, values)
-    rest = f"; new are {', '.join(left)}" if left else ""
+    rest = f"; not taken: {'; '.join(left)}" if left else ""
     return f"begins with {len(taken)} tensors from {path}{rest}"
 
 
