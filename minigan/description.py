@@ -71,7 +71,7 @@ RUN = record(
         "value_range": listing(number(-1e6, 1e6), least=2, most=2),
         "step": STEPS,
     },
-    optional={"rates": listing(PERIOD, most=10_000)},
+    optional={"rates": listing(PERIOD, most=1000)},
 )
 
 

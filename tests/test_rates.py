@@ -17,12 +17,13 @@ from helpers import (
     words,
 )
 from narrow_gan import example
+from test_checkpoint import RUN as RUN_OF_A_FILE
 from test_strangers_files import with_description
 
 import minigan as mg
 from minigan import data, training
 from minigan.__main__ import main
-from minigan.description import PERIOD
+from minigan.description import PERIOD, RUN
 from minigan.training import rates
 from minigan.training.checkpoint import Checkpoint
 
@@ -89,6 +90,18 @@ def test_the_rates_that_a_file_may_hold_are_those_there_are():
         else:
             with pytest.raises(ValueError, match="schedule.name is 'steps', expected 'linear' or"):
                 PERIOD(period, "period")
+
+
+def test_no_more_changes_are_kept_than_a_file_may_hold():
+    optimizer = mg.SGD(mg.Sequential([mg.Dense(1, 1)]), 1.0)
+    periods = []
+    for step in range(1100):
+        optimizer.lr = 1 + step
+        of_run = rates.Rates({"generator": optimizer}, "constant", 5)
+        of_run.resume(step, periods)
+        periods = of_run.periods
+    assert [period["step"] for period in periods] == [*range(100, 1100)]
+    RUN(RUN_OF_A_FILE | {"rates": periods}, "run")
 
 
 def test_a_run_in_legs_has_the_same_rates(gan, pictures, tmp_path):

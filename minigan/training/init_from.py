@@ -3,7 +3,6 @@
 import numpy as np
 
 from ..errors import UserError
-from ..network import Sequential
 from .checkpoint import TRAINED, Checkpoint
 
 
@@ -32,33 +31,21 @@ def init_from(networks, path, custom=()):
         if name not in there:
             left.append(f"all of {name}, there none")
             continue
-        found = dict(_tensors(there[name]))
-        for place, (layer, attribute) in _tensors(network):
-            here = getattr(layer, attribute).shape
-            stored = getattr(*found[place]) if place in found else None
-            if stored is not None and stored.shape == here:
+        found = dict(there[name].named_state())
+        for place, tensor in network.named_state():
+            stored = found.get(place)
+            if stored is not None and stored.shape == tensor.shape:
                 with np.errstate(over="ignore"):
                     values = stored.astype(network.dtype)
                 if not np.isfinite(values).all():
                     raise UserError(f"{path}: its {name} {place} is not finite")
-                taken.append((layer, attribute, values))
+                taken.append((tensor, network.xp.asarray(values)))
             else:
                 shape = "none" if stored is None else stored.shape
-                left.append(f"{name} {place} {here}, there {shape}")
+                left.append(f"{name} {place} {tensor.shape}, there {shape}")
     if not taken:
         raise UserError(f"nothing in {path} fits this run: {'; '.join(left)}")
-    for layer, attribute, values in taken:
-        setattr(layer, attribute, values)
+    for tensor, values in taken:
+        tensor[...] = values
     rest = f"; not taken: {'; '.join(left)}" if left else ""
     return f"begins with {len(taken)} tensors from {path}{rest}"
-
-
-def _tensors(network, before=""):
-    """Yields (name, (layer, attribute)) of the trained and the moving tensors of a network."""
-    for index, layer in enumerate(network.layers):
-        place = f"{before}{index}.{type(layer).__name__.lower()}."
-        if isinstance(layer, Sequential):
-            yield from _tensors(layer, place)
-        else:
-            for name in (*layer.param_specs, *layer.buffer_specs):
-                yield place + name, (layer, name)

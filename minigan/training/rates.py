@@ -49,12 +49,11 @@ class Rates:
         """Go on after `step` steps; periods: those of the checkpoint, none in an old one."""
         now = {"step": step} | self._now
         past = [period for period in periods if period["step"] < step]  # others were not lived
-        lasts = past and past[-1] | {"step": step} == now
-        self.periods = past if lasts else [*past, now][-MOST:]
-        self.change = None
-        if periods and periods[-1] | {"step": step} != now:
-            before = describe(periods[-1] | {"step": step})
-            self.change = f"from step {step + 1:,} on: {describe(now)}; before: {before}"
+        if not past or past[-1] | {"step": step} != now:
+            past.append(now)
+        self.periods, self.change = past[-MOST:], None
+        if periods and (before := periods[-1] | {"step": step}) != now:
+            self.change = f"from step {step + 1:,} on: {describe(now)}; before: {describe(before)}"
 
 
 def describe(period):

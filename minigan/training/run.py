@@ -251,8 +251,8 @@ class Run:
             self._save()
             return
         if self._rates.change:
+            self._save()  # first: what is said holds, even if the run is killed at once
             note(self._rates.change)
-            self._save()  # what has been said holds, even if the run is killed at once
         else:
             self._write_sheet(f"epoch_{self._epoch:03d}")  # that of now, whatever lies there
         if self.step < self.total_steps:
