@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..data.status import few
 from ..errors import UserError
 from .checkpoint import TRAINED, Checkpoint
 
@@ -44,7 +45,7 @@ def init_from(networks, path, custom=()):
                 shape = "none" if stored is None else stored.shape
                 left.append(f"{name} {place} {tensor.shape}, there {shape}")
     if not taken:
-        raise UserError(f"nothing in {path} fits this run: {'; '.join(left)}")
+        raise UserError(f"nothing in {path} fits this run: {few(left, 3)}")
     for tensor, values in taken:
         tensor[...] = values
     rest = f"; not taken: {'; '.join(left)}" if left else ""

@@ -84,7 +84,7 @@ def parser(description, *, name, batch_size, epochs=None, steps=None, average=0.
         "--lr-schedule",
         choices=(CONSTANT, *SCHEDULES),
         default=CONSTANT,
-        help="how the learning rates go to zero over the run's steps",
+        help="of the learning rates over the run's steps: linear and cosine go to zero",
     )
     add(
         "--resume",
@@ -106,13 +106,13 @@ def parser(description, *, name, batch_size, epochs=None, steps=None, average=0.
 
     add = result.add_argument_group("the networks").add_argument
     add("--width", type=number(0, 16), default=1.0, help="scales the channels of both networks")
-    add("--summary", action="store_true", help="print both networks and exit")
     add(
         "--init-from",
         type=path,
         metavar="CHECKPOINT",
         help="begin with the weights of another run, those that fit; a file, or a run's folder",
     )
+    add("--summary", action="store_true", help="print both networks and exit")
 
     add = result.add_argument_group("the results").add_argument
     add(
