@@ -86,7 +86,13 @@ def train_step(G, D, opt_g, opt_d, real, z):
     G.zero_grad()
     G.backward(dfake, g_cache, need_dx=False)
     opt_g.step()
-    return dict(d_loss=real_loss + fake_loss, g_loss=g_loss, d_real=d_real, d_fake=d_fake)
+    return dict(
+        d_loss=real_loss + fake_loss,
+        g_loss=g_loss,
+        d_real=d_real,
+        d_fake=d_fake,
+        norm_dfake=mg.norm(dfake),
+    )
 
 
 def judge(D, images, label):

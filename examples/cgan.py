@@ -100,7 +100,7 @@ def critic_step(G, C, opt_c, real, code, z, options, epsilon):
 
 
 def generator_step(G, C, opt_g, code, z):
-    """One update of G, through the critic, which stays as it is.  Returns the loss."""
+    """One update of G, through the critic, which stays as it is.  Returns (loss, |dfake|)."""
     fake, g_cache = G.forward(join(z, code))
     scores, c_cache = C.forward(join(fake, code))
     loss, dscores = wasserstein(scores, -1)
@@ -108,7 +108,7 @@ def generator_step(G, C, opt_g, code, z):
     G.zero_grad()
     G.backward(dfake, g_cache, need_dx=False)
     opt_g.step()
-    return loss
+    return loss, mg.norm(dfake)
 
 
 def load(options):
@@ -161,8 +161,8 @@ def main(argv=None):
         for i in range(options.critic_steps):
             z, epsilon = run.draw_latent(f"critic step {i}"), run.address(f"epsilon {i}")
             c_loss, c_wass, c_gp = critic_step(G, C, opt_c, real, code, z, options, epsilon)
-        g_loss = generator_step(G, C, opt_g, code, run.draw_latent("G step"))
-        run.log(c_loss=c_loss, g_loss=g_loss, c_wass=c_wass, c_gp=c_gp)
+        g_loss, norm_dfake = generator_step(G, C, opt_g, code, run.draw_latent("G step"))
+        run.log(c_loss=c_loss, g_loss=g_loss, c_wass=c_wass, c_gp=c_gp, norm_dfake=norm_dfake)
 
 
 if __name__ == "__main__":

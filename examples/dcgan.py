@@ -120,7 +120,7 @@ def train_step(G, D, opt_g, opt_d, real, z_d, z_g, real_labels, fake_labels):
     G.zero_grad()
     G.backward(dfake, g_cache, need_dx=False)
     opt_g.step()
-    return values(real_loss, fake_loss, g_loss, real_logits, fake_logits)
+    return values(real_loss, fake_loss, g_loss, real_logits, fake_logits, dfake)
 
 
 def simultaneous_step(G, D, opt_g, opt_d, real, z, real_labels, fake_labels):
@@ -136,7 +136,7 @@ def simultaneous_step(G, D, opt_g, opt_d, real, z, real_labels, fake_labels):
     G.backward(dfake, g_cache, need_dx=False)
     opt_d.step()
     opt_g.step()
-    return values(real_loss, fake_loss, g_loss, real_logits, fake_logits)
+    return values(real_loss, fake_loss, g_loss, real_logits, fake_logits, dfake)
 
 
 def judge(D, images, draw_labels):
@@ -147,13 +147,14 @@ def judge(D, images, draw_labels):
     return loss, logits, cache
 
 
-def values(real_loss, fake_loss, g_loss, real_logits, fake_logits):
+def values(real_loss, fake_loss, g_loss, real_logits, fake_logits, dfake):
     """What the run records of a step."""
     return dict(
         d_loss=(real_loss + fake_loss) / 2,
         g_loss=g_loss,
         d_real=sigmoid(real_logits).mean(),
         d_fake=sigmoid(fake_logits).mean(),
+        norm_dfake=mg.norm(dfake),
     )
 
 

@@ -95,6 +95,7 @@ def train_step(G, D, opt_g, opt_d, real, code, z_d, z_g):
         g_loss=g_loss,
         d_real=sigmoid(logits[:n]).mean(),
         d_fake=sigmoid(logits[n:]).mean(),
+        norm_dfake=mg.norm(dfake),
     )
 
 

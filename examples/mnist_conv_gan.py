@@ -141,7 +141,13 @@ def train_step(G, D, opt_g, opt_d, real, z_d, z_g):
     opt_g.step()
 
     verdict = sigmoid(logits[:, 1] - logits[:, 0])  # the softmax of two classes
-    return dict(d_loss=d_loss, g_loss=g_loss, d_real=verdict[:n].mean(), d_fake=verdict[n:].mean())
+    return dict(
+        d_loss=d_loss,
+        g_loss=g_loss,
+        d_real=verdict[:n].mean(),
+        d_fake=verdict[n:].mean(),
+        norm_dfake=mg.norm(dfake),
+    )
 
 
 def main(argv=None):

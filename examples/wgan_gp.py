@@ -108,7 +108,7 @@ def penalty(C, real, fake, options, epsilon):
 
 
 def generator_step(G, C, opt_g, z):
-    """One update of G, through the critic, which stays as it is.  Returns the loss."""
+    """One update of G, through the critic, which stays as it is.  Returns (loss, |dfake|)."""
     fake, g_cache = G.forward(z)
     scores, c_cache = C.forward(fake)
     loss, dscores = wasserstein(scores, -1)
@@ -116,7 +116,7 @@ def generator_step(G, C, opt_g, z):
     G.zero_grad()
     G.backward(dfake, g_cache, need_dx=False)
     opt_g.step()
-    return loss
+    return loss, mg.norm(dfake)
 
 
 def optimizer(network, options):
@@ -170,8 +170,8 @@ def main(argv=None):
         for i in range(options.critic_steps):
             z, epsilon = run.draw_latent(f"critic step {i}"), run.address(f"epsilon {i}")
             c_loss, c_wass, c_gp = critic_step(G, C, opt_c, real, z, options, epsilon)
-        g_loss = generator_step(G, C, opt_g, run.draw_latent("G step"))
-        run.log(c_loss=c_loss, g_loss=g_loss, c_wass=c_wass, c_gp=c_gp)
+        g_loss, norm_dfake = generator_step(G, C, opt_g, run.draw_latent("G step"))
+        run.log(c_loss=c_loss, g_loss=g_loss, c_wass=c_wass, c_gp=c_gp, norm_dfake=norm_dfake)
 
 
 if __name__ == "__main__":

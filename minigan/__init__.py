@@ -14,7 +14,7 @@ The engine (all that is imported here) needs NumPy alone.  `minigan.data` and
 
 from . import interrupted  # noqa: F401, I001 - before all that takes time
 from . import condition, init, kernels, losses, penalty, random
-from .arrays import get_array_module, to_device, to_host
+from .arrays import get_array_module, norm, to_device, to_host
 from .average import MovingAverage
 from .errors import UserError
 from .layers import *  # noqa: F403
@@ -39,6 +39,7 @@ __all__ = [
     "kernels",
     "load",
     "losses",
+    "norm",
     "penalty",
     "random",
     "to_device",
@@ -53,7 +54,7 @@ def __getattr__(name):
         from .training.sampling import load
 
         return load
-    if name in ("gradcheck", "data", "training"):
+    if name in ("gradcheck", "data", "models", "training"):
         import importlib
 
         return importlib.import_module(f".{name}", __name__)

@@ -110,6 +110,12 @@ def to_host(x):
     return x if isinstance(x, np.ndarray) else np.asarray(x.get() if hasattr(x, "get") else x)
 
 
+def norm(x):
+    """The Euclidean norm of all elements of array `x`, a 0-d array where x is: nothing waits."""
+    flat = x.reshape(-1)
+    return np.sqrt(flat @ flat)
+
+
 def float_type(dtype):
     """`dtype` as a NumPy dtype.  Raises ValueError unless it is float32 or float64."""
     try:

@@ -55,7 +55,7 @@ RUN = record(
             {
                 "name": NAME,
                 "count": COUNT,
-                "shape": listing(PIXELS, least=3, most=3),
+                "shape": either(listing(SIZE, least=1, most=1), listing(PIXELS, least=3, most=3)),
                 "crc32": integer(0, 2**32 - 1),
             }
         ),
@@ -109,8 +109,8 @@ def _layer(value, place):
     name = _class(value, place)
     if name in INITIALIZERS:
         raise ValueError(f"{place} is an initialiser, {name}, expected a layer")
-    if name == "Sequential":
-        SEQUENTIAL(value, place)
+    if name in NETWORKS:
+        NETWORKS[name](value, place)
     elif name in LAYERS:
         _arguments(value, place)
     else:
@@ -120,7 +120,7 @@ def _layer(value, place):
 def _initializer(value, place):
     """An initialiser of ours or of the reader's own."""
     name = _class(value, place)
-    if name in LAYERS or name == "Sequential":
+    if name in LAYERS or name in NETWORKS:
         raise ValueError(f"{place} is a layer, {name}, expected an initialiser")
     if name in INITIALIZERS:
         _arguments(value, place)
@@ -148,17 +148,24 @@ def _own(value, place):
         return OPTION(value, place)
     for name, item in value.items() if isinstance(value, dict) else enumerate(value):
         name_of = item.get("class") if isinstance(item, dict) else None
-        of_ours = name_of == "Sequential" or (isinstance(name_of, str) and name_of in LAYERS)
+        of_ours = isinstance(name_of, str) and (name_of in NETWORKS or name_of in LAYERS)
         (_layer if of_ours else _own)(item, f"{place}.{name}")
 
 
-SEQUENTIAL = record(
-    {
-        "class": constant("Sequential"),
-        "layers": listing(_layer, most=MOST_CLASSES),
-        **{name: ARGUMENTS[name] for name in ("name", "seed", "dtype")},
-    }
-)
+def _single(value, place):
+    """A layer that holds no others, as a layer around it takes it."""
+    _layer(value, place)
+    if value["class"] in NETWORKS:
+        raise ValueError(f"{place} is a network, expected a layer")
+
+
+ARGUMENTS["layer"] = _single
+CHAIN = {
+    "class": NAME,
+    "layers": listing(_layer, most=MOST_CLASSES),
+    **{name: ARGUMENTS[name] for name in ("name", "seed", "dtype")},
+}
+NETWORKS = {"Sequential": record(CHAIN), "ByClass": record(CHAIN | {"classes": COUNT})}
 DESCRIPTION = record(
     {
         "format": constant(FORMAT),

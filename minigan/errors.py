@@ -10,15 +10,21 @@ Names come from outside too, and may hold line breaks or a terminal's control se
 `printable` takes the harm out of them.
 """
 
+LONGEST = 1000  # characters of a message
+
 
 class OneLine:
     """An exception whose message is one printable line, and says what there is to say.
 
-    A notebook shows it alone, without the calls that led there.
+    Of one that is too long, since it repeats what somebody typed, the middle is left out.  A
+    notebook shows it alone, without the calls that led there.
     """
 
     def __init__(self, message):
-        super().__init__(printable(message))
+        line = printable(message)
+        if len(line) > LONGEST:
+            line = f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"
+        super().__init__(line)
 
     def _render_traceback_(self):
         """What IPython shows of it, a list of lines."""

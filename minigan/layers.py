@@ -13,7 +13,7 @@ from .random import kept_share
 
 __all__ = [
     "BatchNorm", "Conv2d", "ConvTranspose2d", "Dense", "Dropout", "Flatten", "Layer", "LayerNorm",
-    "LeakyReLU", "ReLU", "Reshape", "Sigmoid", "Tanh", "UpSample2d",
+    "LeakyReLU", "ReLU", "Reshape", "Sigmoid", "SpectralNorm", "Tanh", "UpSample2d",
 ]  # fmt: skip
 
 
@@ -490,6 +490,86 @@ class ConvTranspose2d(Convolution):
         dy_bar, dw = k.conv_dx_dw(dy, dx_bar, self.weight, g)
         self.add_grad("weight_grad", dw)
         return dy_bar, None
+
+
+# Spectral normalisation is a layer around one of the above, which it hands other weights.
+
+
+class SpectralNorm(Layer):
+    """A layer whose weights are divided by their largest singular value (Miyato et al. 2018).
+
+    layer: a Dense, Conv2d or ConvTranspose2d, or one of your own with a tensor `weight` (..., O),
+    not built: its tensors become ours.  As a matrix with O columns the weight then has norm 1, so
+    that a Dense layer stretches no difference between two inputs.
+
+    The singular value is followed by one power iteration a forward pass, from the unit vector `u`
+    (O,), a buffer, in which training keeps where it has got to; as the weights change little from
+    step to step, so does u.  In the way back u and v are constants, as in the paper: the gradient
+    is the weight's exact one as soon as u has settled.
+
+    Raises TypeError for a layer without weights, ValueError for one that is built or has buffers.
+    """
+
+    def __init__(self, layer):
+        super().__init__()
+        if "weight" not in getattr(layer, "param_specs", ()):
+            raise TypeError(f"SpectralNorm: {layer!r} has no weight to normalise")
+        if layer.params is not None or layer.buffer_specs:
+            raise ValueError(f"SpectralNorm: {layer!r} is built already, or has buffers of its own")
+        self.layer = layer.unbuilt()
+        for name, (shape, initializer) in layer.param_specs.items():
+            self.declare(name, shape, initializer)
+        self.declare_buffer("u", self.param_specs["weight"][0][-1:], init.Normal(1.0))
+
+    def output_shape(self, input_shape):
+        return self.layer.output_shape(input_shape)
+
+    def forward(self, x, train=True):
+        k = self.kernels[type(x)]
+        u, v, sigma = k.power_iteration(self.weight, self.u)
+        if train:
+            self.u = u
+        weight = self.weight / sigma
+        y, cache = self._layer_with(weight).forward(x, train)
+        return y, (cache, weight, u, v, sigma)
+
+    def backward(self, dy, cache, params=True, need_dx=True):
+        inner, weight, *_ = cache
+        layer = self._layer_with(weight)
+        dx = layer.backward(dy, inner, params, need_dx)
+        if params:
+            self._add_grads_of(layer, cache)
+        return dx
+
+    def double_backward(self, dx_bar, dy, cache):
+        # R depends on the weight through the normalised one alone: the same way back.
+        inner, weight, *_ = cache
+        layer = self._layer_with(weight)
+        result = layer.double_backward(dx_bar, dy, inner)
+        self._add_grads_of(layer, cache)
+        return result
+
+    def normalized(self):
+        """The layer within, with the weight that it has in evaluation: as good without this one."""
+        *_, sigma = self.kernels[type(self.params)].power_iteration(self.weight, self.u)
+        return self._layer_with(self.weight / sigma)
+
+    def _layer_with(self, weight):
+        """The layer with this weight, our other parameters, and gradients of its own, zero."""
+        layer, params = self.layer.unbuilt(), self.params.copy()
+        layer.place(self.seed, self.where)
+        layer.use_kernels(self.kernels)
+        layer.bind(params, self.xp.empty_like(params), self.buffers[:0])
+        layer.weight = weight
+        layer.zero_grad()
+        return layer
+
+    def _add_grads_of(self, layer, cache):
+        k = self.kernels[type(self.params)]
+        for name, _, grad in layer.named_tensors():
+            if name == "weight":
+                grad = k.spectral_normalize_backward(grad, *cache[1:])
+            self.add_grad(f"{name}_grad", grad)
 
 
 # Shapes keep shapes.

@@ -599,7 +599,8 @@ class Sequential(Layer):
         archive.write(path, {self.name: self})
 
     def __repr__(self):
-        return f"Sequential({self.name!r}, {len(self._layers)} layers, {self.param_count:,} params)"
+        kind, layers = type(self).__name__, len(self._layers)
+        return f"{kind}({self.name!r}, {layers} layers, {self.param_count:,} params)"
 
 
 def _is_own(layer):

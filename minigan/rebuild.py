@@ -4,9 +4,12 @@ import numpy as np
 
 from . import archive, init, layers
 from .arrays import get_array_module
+from .condition import ByClass
 from .description import check
 from .errors import UserError
 from .network import Sequential
+
+NETWORKS = {"Sequential": Sequential, "ByClass": ByClass}
 
 
 def read(path):
@@ -58,7 +61,7 @@ def _check_sizes(described, custom, arrays, name):
 def _layers(described, custom):
     """Yields the layers of a description that are no networks, unbuilt."""
     for layer in described["layers"]:
-        if layer["class"] == "Sequential":
+        if layer["class"] in NETWORKS:
             yield from _layers(layer, custom)
         else:
             yield rebuild(layer, custom)
@@ -90,7 +93,7 @@ def rebuild(description, custom=()):
     name = arguments.pop("class")
     own = [getattr(layers, key) for key in layers.__all__]
     own += [value for value in vars(init).values() if isinstance(value, type)]
-    classes = {cls.__name__: cls for cls in (*own, Sequential, *custom)}
+    classes = {cls.__name__: cls for cls in (*own, *NETWORKS.values(), *custom)}
     if name not in classes:
         raise UserError(f"unknown class {name!r}: give your own as load(path, custom=[{name}])")
     return classes[name](**arguments)

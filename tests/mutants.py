@@ -54,7 +54,7 @@ SLOPE_ON_THE_WRONG_SIDE = (
     "np.less(y, 0, out=dx)\n        dx *= 1",
 )
 
-STEP = "test_training_step.py"
+STEP, SPECTRAL = "test_training_step.py", "test_spectral_norm.py"
 D_STEP = f"{STEP}::TestModes::test_d_step"
 G_STEP = f"{STEP}::TestModes::test_g_step"
 TOUCHES = f"{STEP}::TestWhatAStepTouches"
@@ -357,6 +357,23 @@ OF_OUR_OWN = [
     mutant("LayerNorm: statistics over the batch", LAYERS,
            "tuple(range(x.ndim - len(self.shape), x.ndim))", "(0,)",
            "test_values.py::test_layernorm_normalises_each_sample"),
+    # Spectral normalisation
+    mutant("SpectralNorm: sigma is a constant on the way back", PLAIN,
+           "(dw_hat - along * (v[:, None] * u).reshape(w_hat.shape)) / sigma", "dw_hat / sigma",
+           f"{SPECTRAL}::test_the_formula_by_hand"),
+    mutant("SpectralNorm: in the second order alone", LAYERS,
+           "self._add_grads_of(layer, cache)\n        return result",
+           "self.add_grad('weight_grad', layer.weight_grad / cache[-1])\n        return result",
+           f"{SPECTRAL}::test_the_gradient_is_exact_with_u_and_v_held"),
+    mutant("SpectralNorm: evaluation moves u", LAYERS,
+           "        if train:\n            self.u = u", "        self.u = u",
+           f"{SPECTRAL}::test_a_training_forward_is_one_iteration_and_evaluation_none"),
+    mutant("SpectralNorm: u starts anew in each pass", LAYERS,
+           "        if train:\n            self.u = u", "",
+           f"{SPECTRAL}::test_the_largest_singular_value_becomes_one"),
+    mutant("SpectralNorm: the way back has the weight as it is", LAYERS,
+           "self._layer_with(weight)\n        dx", "self._layer_with(self.weight)\n        dx",
+           f"{SPECTRAL}::test_passes_have_their_own_weights"),
     # Dropout
     mutant("Dropout: one mask for all steps", LAYERS, "step=self.step, call=", "step=0, call=",
            DROPOUT),
@@ -545,6 +562,12 @@ OF_OUR_OWN = [
     mutant("pictures of floats are taken for bytes", "minigan/data/dataset.py",
            'if kind.kind == "b":', "if True:",
            "test_data_numbers.py::test_numbers_without_a_range_are_refused", fails_with="Failed"),
+    mutant("class folders are drawn under other names", RUN,
+           "check_classes(dataset, latent.classes)", "pass",
+           "test_batches.py::test_a_run_refuses_data_of_other_classes", fails_with="Failed"),
+    mutant("the same half of the images is mirrored at every step", BATCHES,
+           'where="flip", step=step', 'where="flip", step=0',
+           "test_batches.py::test_half_of_a_batch_is_mirrored_and_always_the_same_half"),
     mutant("a folder is not looked at again under the lock", RUN,
            "self._results.check(resume)", "pass",
            "test_run.py::test_the_slower_of_two_runs_does_not_replace_what_the_quicker_has_done"),

@@ -81,6 +81,8 @@ OPTIONS = {
     "mnist_conv_gan": ["--pretrain"],
     "cgan": ["--attribute", "--attributes", "--critic-steps", "--gp-weight"],
     "wgan_gp": ["--gp-weight", "--r1", "--clip", "--critic-steps"],
+    "own_pictures": ["--size", "--channels", "--loss", "--norm", "--upsample", "--penalty"],
+    "toy_2d": ["--world", "--loss", "--penalty", "--strength", "--g-lr", "--d-lr", "--d-steps"],
 }
 COMMON = [
     "--device",
@@ -137,13 +139,14 @@ def assert_one_line(code, captured, command):
 @pytest.mark.parametrize("script, own", OPTIONS.items(), ids=OPTIONS)
 def test_of_an_example(script, own, capsys, tmp_path):
     module, chance = parity.example(script), random.Random(script)
+    data = "auto" if script == "toy_2d" else "digits"
     began = 0
     for number in range(80):
         given = list(words(chance, COMMON + own * 3))
         if "--width" not in given:
             given += ["--width", "0.01"]
         if chance.random() < 0.7:
-            given += ["--out", str(tmp_path / str(number)), "--data", "digits", "--limit", "40"]
+            given += ["--out", str(tmp_path / str(number)), "--data", data, "--limit", "40"]
             given += ["--batch-size", "8"]
         command = [script, *given]
         try:
@@ -160,10 +163,12 @@ def test_of_an_example(script, own, capsys, tmp_path):
 def test_of_the_tools(capsys, tmp_path):
     chance = random.Random(0)
     for _ in range(600):
-        options = ["--count", "--seed", "--label", "--out", "--help", "sample", "info"]
-        options += ["--to=npz", "--layout", "--network", "--into"]
-        tool = chance.choice(["sample", "info", "export", "import", "gradcheck", "x"])
-        command = [tool, *words(chance, options)]
+        options = [
+            "--count", "--pick", "--between", "--steps", "--seed", "--label", "--straight", "--out",
+            "--each", "--to=npz", "--layout", "--network", "--into", "--help", "sample", "info",
+        ]  # fmt: skip
+        named = ["sample", "interpolate", "info", "export", "import", "gradcheck", "x"]
+        command = [chance.choice(named), *words(chance, options)]
         if command[0] == "gradcheck" and len(command) == 3 and command[1].startswith("--seed"):
             continue  # a check that would really be made
         assert_one_line(run(tools, *command), capsys.readouterr(), command)

@@ -307,7 +307,8 @@ def test_a_disk_that_is_full_from_any_write_on(gan, pictures, tmp_path, capsys, 
             assert line.endswith("no checkpoint was written yet")
             assert run(gan.main, *words(pictures, out)) == 0
         assert_same_results(out, whole)
-    assert writes == 9  # config, sheet, checkpoint; history twice, sheet, losses, checkpoint; GIF
+    # Config, sheet, checkpoint; history twice, sheet, losses, checkpoint; GIF, report.
+    assert writes == 10
 
 
 @pytest.mark.host
@@ -359,8 +360,8 @@ def spoil_optimizer(G, D, opt_g, opt_d):
         (
             spoil_param,
             7,
-            "step 7: d_loss is nan, g_loss is nan, d_fake is nan; first tensor that is "
-            "not finite: generator 0.sequential.0.dense.weight (parameter)",
+            "step 7: d_loss is nan, g_loss is nan, d_fake is nan, norm_dfake is nan; first tensor "
+            "that is not finite: generator 0.sequential.0.dense.weight (parameter)",
         ),
         (spoil_buffer, 10, "not finite: generator/buffers"),
         (spoil_optimizer, 10, "not finite: discriminator/optimizer/v"),

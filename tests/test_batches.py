@@ -5,7 +5,7 @@ import pytest
 from helpers import STEPS_PER_EPOCH, arrays, run, words
 
 import minigan as mg
-from minigan import data
+from minigan import data, training
 from minigan.errors import UserError
 from minigan.training.batches import Batches, check_classes
 
@@ -80,3 +80,11 @@ def test_labels_are_what_the_generator_draws():
     for names in (("dog", "cat"), ("0", "1"), ("cat",)):
         with pytest.raises(UserError, match="has the classes cat, dog, the generator draws"):
             check_classes(pets, names)
+
+
+def test_a_run_refuses_data_of_other_classes(gan, tmp_path):
+    parser = training.parser("A run.", name="pets", epochs=1, batch_size=2)
+    options = training.parse(parser, ["--out", str(tmp_path)])
+    pets = data.from_arrays(IMAGES[:4], ["cat", "dog"] * 2)
+    with pytest.raises(UserError, match="has the classes cat, dog, the generator draws 0, 1: give"):
+        training.Run(options, pets, {}, {}, latent=training.Latent(5, classes=("0", "1")))

@@ -27,6 +27,50 @@ def narrow_steps(script, monkeypatch):
     return module
 
 
+class TestTheToyTable:
+    """Modes and good samples of games in the plane, over seeds, and the gate."""
+
+    def test_it_goes_on_where_it_was_stopped(self, script, tmp_path, monkeypatch, capsys):
+        module, kept = script("toy_table"), tmp_path / "rows.csv"
+        wanted = [("ring", "hinge", "r1", seed) for seed in range(2)]
+        first = module.rows(wanted[:1], 1, kept)
+        made = []
+        monkeypatch.setattr(module, "trained", lambda *run: made.append(run) or (8, 0.5, 1.0))
+        found = module.rows(wanted, 1, kept)
+        assert made == [(*wanted[1], 1)]
+        assert found == first | {wanted[1]: (8, 0.5)} == module.rows(wanted, 1, kept)
+
+    def test_a_run_is_a_duel_with_these_settings(self, script):
+        module = script("toy_table")
+        duel = module.Duel(module.Settings(loss="hinge", penalty="r1", seed=3))
+        duel.train(module.WORLDS["grid"], 2)
+        modes, good = module.WORLDS["grid"].quality(duel.samples())
+        assert module.trained("grid", "hinge", "r1", 3, 2)[:2] == (modes, good)
+
+    def test_its_lines(self, script):
+        runs = {
+            ("ring", "hinge", "r1", 0): (8, 0.5), ("grid", "hinge", "r1", 0): (24, 0.31),
+            ("ring", "hinge", "r1", 1): (7, 0.75), ("grid", "hinge", "r1", 1): (24, 0.31),
+            ("ring", "hinge", "r1", 2): (8, 1.0), ("grid", "hinge", "r1", 2): (24, 0.31),
+        }  # fmt: skip
+        [line] = [*script("toy_table").table(runs)][2:]
+        assert line == "| hinge | r1 | 8 (7 to 8) | 75 (50 to 100) | 24 | 31 |"
+
+    @pytest.mark.parametrize("ring, grid, passed", [
+        ([(8, 0.6)] * 4 + [(5, 0.9)], [(24, 0.1)] * 4 + [(20, 0.1)], True),
+        ([(8, 0.6)] * 3 + [(7, 0.9)] * 2, [(25, 0.9)] * 5, False),
+        ([(8, 0.59)] * 3 + [(8, 0.9)] * 2, [(25, 0.9)] * 5, False),
+        ([(8, 0.9)] * 5, [(24, 0.9)] * 3 + [(23, 0.9)] * 2, False),
+    ])  # fmt: skip
+    def test_the_gate(self, script, ring, grid, passed):
+        found = {
+            (world, "wasserstein", "wgan-gp", seed): result
+            for world, results in (("ring", ring), ("grid", grid))
+            for seed, result in enumerate(results)
+        }
+        assert script("toy_table").passes(found) is passed
+
+
 @pytest.mark.host
 @pytest.mark.parametrize("name", [f"m{number}" for number in range(1, 9)])
 def test_flops_are_those_of_the_products_of_a_step(narrow_steps, name, monkeypatch):

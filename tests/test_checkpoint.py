@@ -67,6 +67,7 @@ NETWORKS = {
         mg.ConvTranspose2d(2, 1, (4, 2), stride=2),
         mg.Flatten(),
     ],
+    "spectral": lambda: [mg.SpectralNorm(mg.Dense(4, 3, use_bias=False)), mg.Tanh()],
     "always": lambda: [mg.Dropout(0.5, always=True), mg.Tanh()],
     "own": lambda: [Scale(4), Scale(4, scale_init=Steps(2)), mg.Sequential([Scale(4)])],
 }

@@ -136,9 +136,23 @@ def test_without_a_command_there_is_help(capsys):
     assert not captured.err
     listed = re.findall(r"^  (\w+) +\w", captured.out, re.MULTILINE)
     themes = re.findall(r"^(\w.*):$", captured.out, re.MULTILINE)
-    assert {"sample", "interpolate", "info", "anatomy", "puzzle", "gradcheck"} <= {*listed}
+    assert {"sample", "interpolate", "info", "export", "puzzle", "gradcheck"} <= {*listed}
     assert len(listed) == len({*listed}) and themes == [*THEMES, "options"]
     assert max(map(len, captured.out.splitlines())) <= 80
+
+
+def test_the_options_of_an_example_are_listed_by_theme(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    parser = training.parser("", name="own", epochs=3, batch_size=4)
+    parser.add_argument("--own", help="what an example adds")
+    text = parser.format_help()
+    titles = re.findall(r"^(\w.*):$", text, re.MULTILINE)
+    _, *sections = re.split(r"^\w.*:$", text, flags=re.MULTILINE)
+    listed = {title: re.findall(r"^  .*(--[\w-]+)", part, re.MULTILINE)
+              for title, part in zip(titles, sections)}  # fmt: skip
+    assert listed.pop("of this example") == ["--help", "--own"]
+    assert len(listed) == 5 and all(len(options) >= 2 for options in listed.values())
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_the_installed_command_is_there():

@@ -50,7 +50,7 @@ def write_folder(root, contents=PICTURES):
 
 def write_zip(path, contents=PICTURES, method=zipfile.ZIP_DEFLATED):
     with zipfile.ZipFile(path, "w", method) as archive:
-        archive.mkdir("horse")
+        archive.writestr("horse/", b"")
         for name, content in contents.items():
             archive.writestr(name, content)
     return path

@@ -3,13 +3,15 @@
 import io
 import os
 import tarfile
+from types import SimpleNamespace
 
 import numpy as np
+import parity
 import pytest
 from PIL import Image
 
 from minigan import data
-from minigan.data import cache, cifar, download, published
+from minigan.data import cache, cifar, download, packed, published
 from minigan.errors import UserError
 
 
@@ -172,7 +174,8 @@ def test_a_broken_archive_is_named_with_its_fault(tmp_path):
 
 
 def test_an_archive_cannot_fill_the_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(cifar, "LARGEST_UNPACKED", 5000)
+    monkeypatch.setattr(packed, "DENSEST", 1)
+    monkeypatch.setattr(packed, "SLACK", 5000)
     path = tmp_path / cifar.ARCHIVE
     path.write_bytes(archive({"data_batch_1.bin": GOOD}))
     one_line("damaged or no archive", path, path)
@@ -206,6 +209,25 @@ def test_minigan_data_may_hold_picture_files_by_class(tmp_path, monkeypatch):
     assert load("cifar10")[0].classes == ("automobile", "horse")
     with pytest.raises(UserError, match="data cifar10: no class cat: there are automobile, horse"):
         load("cifar10", classes=("cat",))
+
+
+def test_the_example_learns_horses_where_it_finds_cifar_and_nobody_asks_for_more(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("MINIGAN_DATA", str(tmp_path))
+    write_jpegs(tmp_path / "cifar10")
+    cifar_dcgan = parity.example("cifar_dcgan")
+
+    def learnt(name, classes=None):
+        options = SimpleNamespace(data=name, classes=classes, limit=2)
+        return cifar_dcgan.load(options).classes, options.classes
+
+    assert learnt("auto") == learnt("cifar10") == (("horse",), ["horse"])
+    assert learnt("auto", ["automobile"]) == (("automobile",), ["automobile"])
+    assert learnt(str(tmp_path / "cifar10/horse")) == (None, None)
+    assert learnt("digits") == (tuple("0123456789"), None)
+    with pytest.raises(UserError, match="data digits: no class horse"):
+        learnt("digits", ["horse"])
 
 
 def test_a_path_with_classes_gives_these_and_without_all_its_pictures(tmp_path):
@@ -291,7 +313,7 @@ def real_folder():
 
 def test_the_real_horses(real_folder, monkeypatch):
     monkeypatch.setenv("MINIGAN_DATA", real_folder)
-    if not cifar.holds(cifar.Path(real_folder), classes=("horse",)):
+    if not cifar.holds(cifar.Path(real_folder)):
         pytest.skip("no CIFAR-10 in MINIGAN_DATA")
     horses, _ = load("cifar10", classes=("horse",))
     assert horses.images.shape == (5000, 32, 32, 3) and 100 < horses.images.mean() < 140

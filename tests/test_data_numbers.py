@@ -59,6 +59,13 @@ def test_numbers_out_of_their_range_are_refused(images, value_range):
         made(images, value_range)
 
 
+def test_a_range_in_which_all_would_be_one_grey_is_refused():
+    for images, value_range in ((LEVELS / 255, (0, 255)), (LEVELS.astype(int), (0, 65535))):
+        with pytest.raises(ValueError, match=r"value_range \(0, \d+\) makes one grey: give"):
+            made(images, value_range)
+    assert (made(np.ones((1, 2, 2, 1)), (0, 255)).images == 1).all()  # it is one grey
+
+
 @pytest.mark.parametrize("shape", [(0, 2, 2, 1), (2, 2, 1), (4,), (2, 0, 2, 1)])
 def test_other_shapes_are_refused(shape):
     with pytest.raises(ValueError, match="images must be"):

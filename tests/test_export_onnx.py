@@ -33,6 +33,7 @@ LAYERS = {
     "transposed, own zeros": (
         (5, 4, 2), mg.ConvTranspose2d(2, 3, 4, stride=(2, 3), padding=((0, 2), (1, 3)))
     ),
+    "spectral norm": ((9, 8, 2), mg.SpectralNorm(mg.Conv2d(2, 3, 4, stride=2))),
     "upsample": ((2, 3, 2), mg.UpSample2d(3)),
     "batchnorm of vectors": ((6,), mg.BatchNorm(6)),
     "batchnorm of rows": ((3, 4), mg.BatchNorm(4)),

@@ -127,8 +127,47 @@ def test_a_missing_file_is_begun(path):
     assert history.columns()["step"].tolist() == [1]
 
 
-@pytest.mark.parametrize("text", ["step,epoch,d_loss\n1,1,2.0\n", "hello", "a,b\n"])
-def test_another_files_columns_are_refused(path, text):
+@pytest.mark.parametrize(
+    "text, continued",
+    [
+        ("step,epoch,d_loss\n1,1,2.0\n", "step,epoch,d_loss,g_loss\n1,1,2.0,nan\n2,1,3.5,4.5\n"),
+        ("step,epoch,g_loss,d_loss,x\n1,1,2.0,0.1,7\n", None),
+        (
+            "step,epoch,x\n1,1,2.0\n2,1",
+            "step,epoch,x,d_loss,g_loss\n1,1,2.0,nan,nan\n2,1,nan,3.5,4.5\n",
+        ),
+    ],
+)
+def test_a_file_of_other_columns_is_continued_with_those_of_both(path, text, continued):
+    """As an older version wrote it, or before a column had its first value."""
+    path.parent.mkdir()
+    path.write_text(text)
+    history = History(path, NAMES)
+    history.append(2, 1, {"g_loss": 4.5, "d_loss": 3.5})
+    assert history.content().decode() == (continued or f"{text}2,1,4.5,3.5,nan\n")
+    assert os.listdir(path.parent) == ["history.csv"]
+
+
+def test_a_column_that_comes_later(path):
+    history = filled(path, 2)
+    history.add_columns(["g_loss", "norm_dG"])
+    history.append(3, 1, {"d_loss": 1.0, "norm_dG": np.float32(0.1)})
+    columns = history.columns()
+    assert list(columns) == ["step", "epoch", *NAMES, "norm_dG"]
+    np.testing.assert_array_equal(columns["norm_dG"], [np.nan, np.nan, 0.1])
+    np.testing.assert_array_equal(columns["d_loss"], [1 / 3, 2 / 3, 1.0])
+
+
+def test_a_history_begun_anew_has_its_own_columns(path):
+    """A run that was killed before its first checkpoint leaves its rows to one that begins."""
+    filled(path, 60).add_columns(["variety"])
+    history = History(path, NAMES)
+    history.truncate(0)
+    assert history.content() == b"step,epoch,d_loss,g_loss\n"
+
+
+@pytest.mark.parametrize("text", ["hello", "a,b\n"])
+def test_another_file_is_refused(path, text):
     path.parent.mkdir()
     path.write_text(text)
     with pytest.raises(UserError, match="step,epoch,d_loss,g_loss") as caught:

@@ -79,8 +79,9 @@ def arrays_in(cache):
         (mg.LayerNorm(6), VECTORS),
         (mg.Conv2d(6, 4, 2), IMAGES),
         (mg.ConvTranspose2d(6, 4, 2), IMAGES),
+        (mg.SpectralNorm(mg.Conv2d(6, 4, 2)), IMAGES),
     ],
-    ids=["Dense", "BatchNorm", "LayerNorm", "Conv2d", "ConvTranspose2d"],
+    ids=["Dense", "BatchNorm", "LayerNorm", "Conv2d", "ConvTranspose2d", "SpectralNorm"],
 )
 def test_gradients_accumulate_and_freeze(layer, x):
     layer = built(layer)
@@ -256,7 +257,7 @@ def test_sizes_may_be_numpys():
 
 SHAPED = [
     *LAYERS, mg.Dropout(0.0), mg.Conv2d(6, 4, 2), mg.ConvTranspose2d(6, 4, 2), mg.UpSample2d(2),
-    mg.Reshape((12, 4)),
+    mg.Reshape((12, 4)), mg.SpectralNorm(mg.Dense(6, 4)),
 ]  # fmt: skip
 
 

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.host
 
 PENALTY, ATTRIBUTES = "minigan/penalty.py", "minigan/data/attributes.py"
 M7, M8 = "examples/wgan_gp.py", "examples/cgan.py"
+DUEL, WORLDS = "minigan/study/duel.py", "minigan/study/worlds.py"
 
 TESTS, EXAMPLES = "test_penalty.py", "test_wgan_examples.py"
 NUMERIC = f"{TESTS}::test_the_gradient_is_the_derivative_of_the_penalty"
@@ -26,6 +27,8 @@ PLANES = f"{TESTS}::test_conditions_are_neither_interpolated_nor_in_the_norm"
 FINITE = f"{TESTS}::test_finite_where_the_slope_is_zero"
 CRITICS_STEP = f"{EXAMPLES}::test_the_critics_step"
 WAY_BACK = "test_condition.py::test_the_way_back"
+GATE = "test_toy_2d.py::test_gate"
+D_OF_A_DUEL = "test_duel.py::TestGradients::test_d_step"
 BY_NAME = "test_data_attributes.py::test_labels_follow_the_names_and_not_the_order"
 
 MUTANTS = [
@@ -100,6 +103,21 @@ MUTANTS = [
            "dfake, _ = join_backward(C.backward(dscores, c_cache, params=False), COLOURS)",
            "dfake = C.backward(dscores, c_cache, params=False)[..., -COLOURS:]",
            f"{EXAMPLES}::test_the_generators_step[cgan]"),
+    # The duel in the plane, where a broken gradient is seen to lose modes
+    mutant("slopes are pushed away from 1", PLAIN,
+           "2 * weight / len(g) * (excess", "-2 * weight / len(g) * (excess", GATE),
+    mutant("G's gradient is mirrored in D", DUEL,
+           "dfake = D.backward(dscores, d_cache, params=False)",
+           "dfake = D.backward(dscores, d_cache, params=False)[:, ::-1]", GATE),
+    mutant("the penalty's gradient is wiped out", DUEL,
+           "            self.opt_d.step()\n",
+           "            D.zero_grad()\n            self.opt_d.step()\n",
+           f"{D_OF_A_DUEL}[wasserstein-wgan-gp]"),
+    mutant("generated points up in D's step", DUEL,
+           "loss(self.game.fake, fake_scores)", "loss(self.game.real, fake_scores)",
+           "test_duel.py::test_the_reported_losses[hinge]"),
+    mutant("good is within two standard deviations", WORLDS, "GOOD = 3.0", "GOOD = 2.0",
+           "test_worlds.py::test_quality_by_hand"),
     # Conditions and attributes
     mutant("a plane's gradient is a mean", PLAIN,
            ".sum(axis=tuple(range(1, dy.ndim - 1)))", ".mean(axis=tuple(range(1, dy.ndim - 1)))",

@@ -154,6 +154,7 @@ def others():
         k.keep_mask((k.MASK_BLOCK + 3,), 0.75, 1, "here"), k.keep_mask((3,), 0.75, 1, "here", 2, 3),
         *k.statistics(x, (1, 2), 0.5), *dropped(k, x), *normalized(k, x),
         *k.distance_from_one(0 * x, 2.0, False),
+        *k.power_iteration(x, np.arange(5.0)),
     ]  # fmt: skip
 
 

@@ -161,6 +161,8 @@ def test_wrong_words_never_exit(request, argv, message, at):
 def test_a_notebook_shows_one_printable_line(kind):
     error = kind("a\nb\x1b[31m")
     assert error._render_traceback_() == [f"{kind.__name__}: a\\nb\\x1b[31m"]
+    long = str(kind("begins" + 9999 * "x" + "ends"))
+    assert len(long) < 1010 and long.startswith("begins") and long.endswith("ends")
 
 
 # Options in Python.
@@ -194,11 +196,14 @@ def test_options_that_are_refused(tmp_path, values, message):
         training.settings("own", **values)
 
 
-def cell(epochs, *, resume=False):
-    """A run in Python, not begun."""
-    G = mg.Sequential([mg.Dense(4, 12), mg.Tanh(), mg.Reshape((2, 6, 1))], name="generator")
-    D = mg.Sequential([mg.Flatten(), mg.Dense(12, 1)], name="discriminator")
-    images = np.random.default_rng(0).integers(0, 256, (20, 2, 6, 1), np.uint8)
+def cell(epochs, *, resume=False, channels=1):
+    """A run in Python, not begun, of pictures that are not square."""
+    size = 12 * channels
+    G = mg.Sequential(
+        [mg.Dense(4, size), mg.Tanh(), mg.Reshape((2, 6, channels))], name="generator"
+    )
+    D = mg.Sequential([mg.Flatten(), mg.Dense(size, 1)], name="discriminator")
+    images = np.random.default_rng(0).integers(0, 256, (20, 2, 6, channels), np.uint8)
     return training.Run(
         training.settings("own", epochs=epochs, batch_size=4, resume=resume),
         data.from_arrays(images),
@@ -248,6 +253,16 @@ def test_an_interrupt_at_a_prompt_saves_and_is_a_line(
     assert captured.err == "" and "stopped" not in captured.out
     train(cell(4, resume=True) if again == "cell" else run)
     assert_same_results(tmp_path / "runs" / "own", uninterrupted)
+
+
+@pytest.mark.parametrize("channels, mode", [(1, "L"), (3, "RGB"), (4, "RGBA")])
+def test_all_that_a_run_draws_has_the_channels_of_its_pictures(channels, mode):
+    run = train(cell(1, channels=channels))
+    with Image.open("runs/own/samples/epoch_001.png") as written:
+        assert written.mode == run.sheet().mode == mg.load("runs/own").sheet().mode == mode
+        assert written.width == pytest.approx(3 * written.height, rel=0.1)
+        with Image.open("runs/own/samples.gif") as gif:
+            assert gif.size == written.size and gif.n_frames == 2
 
 
 def test_the_sheet_of_this_moment(gan, pictures, monkeypatch):

@@ -17,7 +17,7 @@ from minigan.training.pictures import (
     thinned,
     to_uint8,
 )  # fmt: skip
-from minigan.training.plot import COLOURS, _extremes, _moving_average, _ticks, loss_curve
+from minigan.training.plot import COLOURS, PALE_INK, _extremes, _moving_average, _ticks, loss_curve
 
 RNG = np.random.default_rng(7)
 
@@ -336,6 +336,31 @@ class TestLossCurve:
         start = time.process_time()
         loss_curve(tmp_path / "losses.png", {"step": np.arange(count), **history})
         assert time.process_time() - start < 3  # 0.6 s on an idle core
+
+    def test_norms_have_a_panel_of_powers_of_ten(self, tmp_path):
+        steps = np.arange(1, 61)
+        seldom = np.where(steps % 10 == 0, 10.0 ** -(steps / 20), np.nan)  # 0.3 to 0.001
+        history = {"step": steps, "d_loss": np.full(60, 1.0), "norm_dG": seldom}
+        picture = picture_of(tmp_path, history)
+        assert picture.shape == (600, 1000, 3)
+        lower = np.flatnonzero((np.abs(picture[345:550] - COLOURS[0]).max(axis=2) < 60).any(axis=0))
+        assert np.diff(lower[lower < 700]).max() == 1
+        heights = [
+            np.flatnonzero(np.abs(picture[345:550, x] - COLOURS[0]).max(axis=1) < 60).mean()
+            for x in (300, 500, 700)
+        ]
+        assert abs(heights[0] - 2 * heights[1] + heights[2]) < 3  # a straight line
+        history["norm_dG"][::2] = [0.0, -1.0] * 15  # neither has a logarithm
+        assert picture_of(tmp_path, history).shape == (600, 1000, 3)
+
+    @pytest.mark.parametrize("logistic", [True, False])
+    def test_balance_is_dashed_where_d_is_logistic(self, tmp_path, logistic):
+        steps = np.arange(1, 51)
+        history = {"step": steps, "d_loss": np.linspace(0, 2, 50), "g_loss": np.linspace(0, 2, 50)}
+        history |= {"d_real": steps / 50} if logistic else {"c_wass": steps / 50}
+        picture = picture_of(tmp_path, history)
+        grey = (np.abs(picture[90:284, 73:970] - PALE_INK).max(axis=2) < 20).mean(axis=1)
+        assert (grey > 0.4).sum() == (2 if logistic else 0)
 
     def test_ticks(self):
         assert _ticks(0.0, 1.0, count=5)[1] == ["0", "0.2", "0.4", "0.6", "0.8", "1.0"]

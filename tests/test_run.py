@@ -63,6 +63,7 @@ def test_results(gan, pictures, tmp_path, capsys, dtype):
         "config.json",
         "history.csv",
         "losses.png",
+        "report.html",
         "samples.gif",
         *(os.path.join("samples", f"epoch_{epoch:03d}.png") for epoch in range(EPOCHS + 1)),
     }
@@ -70,8 +71,13 @@ def test_results(gan, pictures, tmp_path, capsys, dtype):
     rows = history(out)
     assert [row["step"] for row in rows] == list(range(1, LAST_STEP + 1))
     assert [row["epoch"] for row in rows] == sorted([*range(1, EPOCHS + 1)] * STEPS_PER_EPOCH)
-    assert np.isfinite([list(row.values()) for row in rows]).all()
-    assert list(rows[0]) == ["step", "epoch", "d_loss", "g_loss", "d_real", "d_fake"]
+    seldom = {"norm_dG", "norm_dD"}
+    assert list(rows[0]) == [
+        "step", "epoch", "d_loss", "g_loss", "d_real", "d_fake", "norm_dfake", "norm_dG", "norm_dD"
+    ]  # fmt: skip
+    for row in rows:
+        missing = {name for name, value in row.items() if np.isnan(value)}
+        assert missing == (set() if row["step"] == 10 else seldom)
 
     config = json.loads((out / "config.json").read_text())
     assert config["lr"] == 0.003 and config["dtype"] == dtype and config["data"] == pictures
@@ -79,7 +85,7 @@ def test_results(gan, pictures, tmp_path, capsys, dtype):
 
     with Image.open(out / "samples.gif") as gif, Image.open(out / "losses.png") as plot:
         assert gif.n_frames == EPOCHS + 1
-        assert plot.size == (1000, 600)
+        assert plot.size == (1000, 859)
 
     stored = arrays(out / "checkpoint.npz")
     texts = {name for name, array in stored.items() if array.dtype == np.uint8}
@@ -215,6 +221,8 @@ def test_a_second_ctrl_c_stops_at_once(gan, pictures, tmp_path, capsys, monkeypa
         (["--steps", 8], [["--steps", 2], ["--steps", 3], ["--steps", 5], ["--steps", 8]]),
         (["--epochs", 3], [["--epochs", 1], ["--epochs", 3]]),
         (["--sample-every", 3], [["--sample-every", 3, "--steps", 6], ["--epochs", 2]]),
+        # Past step 50, at which the variety of the pictures is measured.
+        (["--batch-size", 2, "--steps", 52], [["--batch-size", 2, "--steps", 49], ["--steps", 52]]),
     ],
 )
 def test_a_run_in_legs_is_the_run_in_one_go(gan, pictures, tmp_path, whole_words, legs):
@@ -485,9 +493,24 @@ def test_a_checkpoint_without_history_goes_on_with_the_file(gan, pictures, tmp_p
     stored = {name: v for name, v in arrays(out / "checkpoint.npz").items() if name != "history"}
     np.savez(out / "checkpoint.npz", **stored)
     with open(out / "history.csv", "a") as file:
-        file.write("8,2,1.5,0.5,0.5,0.5\n9,2,1.")
+        file.write("8,2,1.5,0.5,0.5,0.5,0.1\n9,2,1.")
     assert run(gan.main, "--resume", "--out", out, "--epochs", EPOCHS) == 0
     assert_same_results(out, whole)
+
+
+def test_a_run_of_an_older_version_goes_on_with_more_columns(gan, pictures, tmp_path, whole):
+    out = tmp_path / "out"
+    assert run(gan.main, *words(pictures, out, "--steps", 7)) == 0
+    lines = (out / "history.csv").read_text().splitlines()
+    old = "".join(",".join(line.split(",")[:6]) + "\n" for line in lines)
+    stored = arrays(out / "checkpoint.npz")
+    stored["history"] = np.frombuffer(old.encode(), np.uint8)
+    np.savez(out / "checkpoint.npz", **stored)
+    (out / "history.csv").write_text(old)
+    assert run(gan.main, "--resume", "--out", out, "--epochs", EPOCHS) == 0
+    for found, expected in zip(history(out), history(whole), strict=True):
+        lost = ["norm_dfake"] if found["step"] <= 7 else []
+        np.testing.assert_equal(found, expected | dict.fromkeys(lost, np.nan))
 
 
 @pytest.mark.parametrize("content", [b"", b"words", None, "other size"])
@@ -573,6 +596,7 @@ def test_a_resume_notices_that_the_run_has_become_another(
         "config.json",
         "history.csv",
         "losses.png",
+        "report.html",
         "samples.gif",
         "samples/epoch_000.png",
     ],

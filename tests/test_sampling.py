@@ -214,7 +214,12 @@ def test_interpolate_as_a_sheet_and_as_an_animation(painter, tmp_path, shape, ca
         (["sample", "--pick"], "argument --pick: expected at least one argument"),
         (["sample", "--pick", "-1", "--out", "x.png"], "'-1' is not an integer of at least 0"),
         (["sample", "--pick", 1, "--count", 2, "--out", "x.png"], "not allowed with argument"),
-        (["sample", "--pick", 10**15, "--out", "x.png"], "1 pictures, up to number 10000"),
+        (["sample", "--pick", 10**15, "--out", "x.png"], "the z of picture 1000000000000000 and"),
+        (["sample", "--count", 10**15, "--each", "x"], "1000000000000000 pictures would take"),
+        (
+            ["interpolate", "--between", 0, 1, "--steps", 10**15, "--out", "x.png"],
+            "1000000000000000 pictures would take",
+        ),
         (["sample", "--label", "cow", "--out", "x.png"], "this generator knows car, cat"),
         (["sample", "--each", "run.txt"], "cannot write run.txt/0000.png: "),
         (["interpolate", "--out", "x.gif"], "required: --between"),

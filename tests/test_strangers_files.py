@@ -161,7 +161,7 @@ def test_no_description_gives_a_traceback(gan, checkpoint, tmp_path, capsys):
         mg.BatchNorm(4),
         mg.Reshape((2, 2, 1)),
         mg.UpSample2d(),
-        mg.Conv2d(1, 1, 3),
+        mg.SpectralNorm(mg.Conv2d(1, 1, 3)),
         mg.ConvTranspose2d(1, 1, (4, 2), stride=(7, 7)),
         mg.Sequential([mg.LeakyReLU(0.1), mg.Dropout(0.5, always=True)]),
         mg.Tanh(),
@@ -222,6 +222,14 @@ def test_no_data_file_gives_a_traceback(tmp_path, monkeypatch):
             member.size = len(records)
             tar.addfile(member, io.BytesIO(records))
     Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(png, "PNG")
+    npy_file, zip_file, tar_file = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    np.save(npy_file, np.zeros((4, 5, 5), np.uint8))
+    with zipfile.ZipFile(zip_file, "w") as packed, tarfile.open(fileobj=tar_file, mode="w") as tar:
+        for name in ("a/1.png", "b/2.png"):
+            packed.writestr(name, png.getvalue())
+            member = tarfile.TarInfo(name)
+            member.size = len(png.getvalue())
+            tar.addfile(member, io.BytesIO(png.getvalue()))
     kinds = {
         "train-images-idx3-ubyte": images,
         "train-images-idx3-ubyte.gz": gzip.compress(images),
@@ -229,6 +237,11 @@ def test_no_data_file_gives_a_traceback(tmp_path, monkeypatch):
         "data_batch_1.bin": records,
         "cifar-10-binary.tar.gz": archive_file.getvalue(),
         "picture.png": png.getvalue(),
+        "faces.npy": npy_file.getvalue(),
+        "faces.npz": npz_bytes(images=np.zeros((4, 5, 5), np.uint8), labels=[0, 1, 0, 1]),
+        "set.zip": zip_file.getvalue(),
+        "set.tar": tar_file.getvalue(),
+        "set.tar.gz": gzip.compress(tar_file.getvalue()),
     }
     for number in range(2000):
         folder = tmp_path / str(number)

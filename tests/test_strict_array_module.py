@@ -166,6 +166,7 @@ LAYERS = [
     (mg.Conv2d(6, 3, 3), IMAGES),
     (mg.Conv2d(6, 3, (4, 2), padding="valid", use_bias=False), IMAGES),
     (mg.ConvTranspose2d(6, 2, 4, stride=2), IMAGES),
+    (mg.SpectralNorm(mg.Conv2d(6, 3, 3)), IMAGES),
     (mg.Sequential([mg.Dense(6, 4), mg.Tanh(), mg.Sequential([mg.BatchNorm(4)])]), VECTORS),
 ]
 

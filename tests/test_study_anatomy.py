@@ -12,6 +12,7 @@ from PIL import Image
 
 import minigan as mg
 from minigan.__main__ import main
+from minigan.condition import ByClass
 from minigan.data import digits
 from minigan.kernels import plain
 from minigan.study import anatomy, formulas, ink
@@ -51,6 +52,15 @@ def conditional():
     D = [mg.Conv2d(11, 6, 4, stride=4), mg.LeakyReLU(0.2), mg.Conv2d(6, 1, 7, padding="valid"),
          mg.Flatten()]  # fmt: skip
     return subject(G, D, classes=names)
+
+
+def by_class():
+    """The same with a judge that has a score for each label."""
+    given = conditional()
+    layers = [mg.SpectralNorm(mg.Conv2d(1, 6, 4, stride=4)), mg.LeakyReLU(0.2), mg.Flatten(),
+              mg.SpectralNorm(mg.Dense(294, 10))]  # fmt: skip
+    given.D = ByClass(layers, classes=10, name="judge")
+    return given
 
 
 def two_logits():
@@ -122,7 +132,7 @@ def test_a_penalty_is_wasserstein_s_and_needs_one_score_of_one_sample():
     assert penalty(given.D, wasserstein, real, fake) is None
 
 
-@pytest.mark.parametrize("make", [dense, conditional, two_logits])
+@pytest.mark.parametrize("make", [dense, conditional, by_class, two_logits])
 def test_a_page_is_whole(make):
     given = make()
     weights = given.G.params.copy(), given.D.params.copy(), given.G.buffers.copy()

@@ -14,6 +14,7 @@ from minigan.condition import join, one_hot
 from minigan.data import digits
 from minigan.gradcheck import numeric_errors
 from minigan.training import Latent, pictures, plot
+from minigan.training.checkpoint import Checkpoint
 
 SMALL = ("--limit", "8", "--batch-size", "4", "--steps", "3", "--width", "0.03")
 CODE = one_hot(np.array([0, 1, 1, 0]), 2, dtype="float64")
@@ -107,7 +108,7 @@ def smooth(network):
         mg.Tanh() if isinstance(layer, mg.LeakyReLU) else layer.unbuilt()
         for layer in network.layers
     ]
-    return mg.Sequential(layers, name=network.name, dtype="float64")
+    return type(network)(**network.config() | dict(layers=layers))
 
 
 @pytest.mark.parametrize("name", ["wgan_gp", "cgan"])
@@ -118,7 +119,7 @@ def test_the_generators_step(name):
 
     def loss():
         C.begin_step(0)
-        return module.generator_step(G, C, opt, *labels(name, CODE), z)
+        return module.generator_step(G, C, opt, *labels(name, CODE), z)[0]
 
     loss()
     assert opt.steps == 1 and not C.grads.any()
@@ -195,7 +196,7 @@ def columns(folder):
 @pytest.mark.parametrize("words", [(), ("--r1", "5"), ("--critic-steps", "1")])
 def test_wgan_gp_runs(small, tmp_path, words):
     assert small("wgan_gp", "--out", "run", *words) == 0
-    assert columns(tmp_path / "run") == "step,epoch,c_loss,g_loss,c_wass,c_gp"
+    assert columns(tmp_path / "run") == "step,epoch,c_loss,g_loss,c_wass,c_gp,norm_dfake"
     assert run(tools, "sample", "run/checkpoint.npz", "--count", "2", "--out", "two.npy") == 0
     images = np.load(tmp_path / "two.npy")
     assert images.shape == (2, 64, 64, 3) and np.abs(images).max() <= 1
@@ -250,6 +251,21 @@ def test_cgan_runs_on_a_folder_with_a_table(small, tmp_path, capsys):
 
 
 class TestConditionalRuns:
+    def test_sub_folders_are_classes_with_their_names(self, small, tmp_path, capsys):
+        for number, name in enumerate(("horse", "car", "cat") * 3):
+            (tmp_path / "pets" / name).mkdir(parents=True, exist_ok=True)
+            pixels = np.full((9, 12, 3), 20 * number, np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "pets" / name / f"{number}.png")
+        assert small("mnist_cgan", "--out", "run", data=str(tmp_path / "pets")) == 0
+        assert "3 classes by sub-folder: car (3), cat (3), horse (3)" in capsys.readouterr().err
+        checkpoint = tmp_path / "run" / "checkpoint.npz"
+        assert Checkpoint(checkpoint).run["latent"]["classes"] == ["car", "cat", "horse"]
+        sample = ("sample", checkpoint, "--out", tmp_path / "x.png", "--label")
+        assert run(tools, *sample, "cat") == 0
+        capsys.readouterr()
+        assert run(tools, *sample, "7") == 2
+        assert "horse" in capsys.readouterr().err
+
     def test_resume_is_the_uninterrupted_run(self, small, tmp_path):
         assert small("mnist_cgan", "--out", "whole") == 0
         assert small("mnist_cgan", "--out", "parts", "--steps", "1") == 0

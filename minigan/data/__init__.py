@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import UserError
-from . import arrays, attributes, cifar, decode, digits, folder, mnist, packed, published
+from . import arrays, attributes, cifar, decode, digits, files, folder, mnist, packed, published
 from .arrays import from_arrays
 from .dataset import Dataset
 from .fitting import check_form
@@ -87,14 +87,16 @@ def load(
     else:
         path = Path(os.path.expanduser(name))
         kind = _kind(path, auto, split)
-        if kind in (folder, packed):  # nothing is decoded that is not wanted
-            return kind.load(path, **form, classes=classes, limit=limit, notify=notify)
-        if kind is arrays:
-            dataset = arrays.read(path)
-        elif kind is mnist:
-            dataset = mnist.read(path, split=split)
-        else:
-            dataset = cifar.read(path, split=split, notify=notify)
+        wanted = dict(form, classes=classes, limit=limit, notify=notify)  # no more is decoded
+        if kind is folder:
+            return folder.load(path, **wanted)
+        if kind is packed:
+            with packed.opened(path) as listing:
+                if not cifar.among(listing.others):
+                    return files.load(path, listing, **wanted)
+            kind = cifar
+        takes = {arrays: {}, mnist: dict(split=split), cifar: dict(split=split, notify=notify)}
+        dataset = kind.read(path, **takes[kind])
     if classes is not None:
         dataset = dataset.only(classes)
     if limit is not None:
@@ -141,5 +143,5 @@ def _kind_of_file(path):
     if name.endswith(arrays.SUFFIXES):
         return arrays
     if name.endswith(packed.SUFFIXES):
-        return cifar if cifar.is_archive(path) else packed
+        return packed
     return mnist

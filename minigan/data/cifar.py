@@ -6,7 +6,7 @@ has 50,000 of them in five batches to train on and a sixth batch to test.  A bat
 """
 
 import contextlib
-import itertools
+import io
 import math
 import os
 from dataclasses import replace
@@ -16,7 +16,7 @@ import numpy as np
 
 from ..errors import UserError
 from ..regular import open_regular
-from . import folder, idx, published
+from . import folder, packed, published
 from .dataset import Dataset
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -26,7 +26,6 @@ RECORD = 1 + 3 * SIDE**2
 
 ARCHIVE = "cifar-10-binary.tar.gz"
 ARCHIVE_SIZE = 170_052_171
-LARGEST_UNPACKED = 200_000_000  # bytes of the archive without its compression, and a few more
 ARCHIVE_SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
 MIRRORS = ("https://www.cs.toronto.edu/~kriz/", "https://cave.cs.toronto.edu/kriz/")
 PLACES = (".", "cifar10", "cifar-10-batches-bin", "cifar10/cifar-10-batches-bin")
@@ -85,18 +84,9 @@ def holds(path, *, split="train"):
     return _find(path, split) is not None
 
 
-def is_archive(path):
-    """Whether an archive begins as that of CIFAR-10 does, with its batches."""
-    import tarfile
-    import zlib
-
-    batches = [name for names in BATCHES.values() for name in names]
-    try:
-        with open_regular(path) as file, tarfile.open(fileobj=file) as archive:
-            first = itertools.islice(archive, len(batches) + 3)
-            return any(member.name.rpartition("/")[2] in batches for member in first)
-    except (tarfile.TarError, OSError, EOFError, zlib.error):
-        return False  # so it is found to be damaged where it is read
+def among(names):
+    """Whether these files of an archive are CIFAR-10's."""
+    return any(name.endswith(batch) for name in names for batch in sum(BATCHES.values(), ()))
 
 
 def _find(path, split):
@@ -160,27 +150,15 @@ def _content(path):
 
 def _unpacked(content, where, split):
     """(where, content) of the split's batches in the archive `where`, in their order."""
-    import io
-    import tarfile
-
-    batches = {}
-    try:
-        unpacked = io.BytesIO(idx.unpack(content, most=LARGEST_UNPACKED))
-        with tarfile.open(fileobj=unpacked, mode="r:") as archive:
-            for member in archive:
-                name = member.name.rpartition("/")[2]
-                if member.isfile() and name in BATCHES[split]:
-                    # A sparse member, or a false size, would say how much memory is taken.
-                    if member.issparse() or member.size > len(unpacked.getbuffer()):
-                        raise ValueError(f"{name} is not stored in full")
-                    batches[name] = archive.extractfile(member).read()
-    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
-        raise UserError(f"{where}: damaged or no archive ({error}): {FIX}") from error
-    if not batches:
-        raise UserError(
-            f"{where}: no {BATCHES[split][0]} in this archive: give the binary version of CIFAR-10"
-        )
-    return [(f"{where}/{name}", batches[name]) for name in BATCHES[split] if name in batches]
+    with packed.members(io.BytesIO(content), where) as members:
+        found = {name.rpartition("/")[2]: read for name, _, problem, read in members if not problem}
+        batches = [name for name in BATCHES[split] if name in found]
+        if not batches:
+            raise UserError(
+                f"{where}: no {BATCHES[split][0]} in this archive: "
+                "give the binary version of CIFAR-10"
+            )
+        return [(f"{where}/{name}", found[name]().read()) for name in batches]
 
 
 def _published(notify, allow_download, patience):

@@ -14,8 +14,9 @@ from .status import few
 class Dataset:
     """Pictures, where they came from, and what is known of each.
 
-    images: uint8 (N, H, W, C), to be read only; labels: integers (N,) or None; name: what they are,
-    such as "mnist" or "digits"; source: one line for people saying where they are from.
+    images: uint8 (N, H, W, C), to be read only, or floats (N, F): points, which stay as they are;
+    labels: integers (N,) or None; name: what they are, such as "mnist" or "digits"; source: one
+    line for people saying where they are from.
     classes: the names of the labels 0, 1, ..., by default these numbers; None without labels.
     files: of pictures that were files, N paths relative to their folder, with "/"; else None.
     attributes: name -> int64 (N,), 1 where picture i has it and -1 where not.
@@ -23,8 +24,8 @@ class Dataset:
     or (-1, 1) of floats and (0, 65535) of uint16; they are kept as uint8.  Booleans need none.
 
     Raises TypeError for images of other numbers without a range, ValueError for other shapes,
-    values out of the range, labels that number no class, and labels, files or attributes of another
-    length.
+    values out of the range or all but equal in it, points that are not finite, labels that number
+    no class, and labels, files or attributes of another length.
     """
 
     images: np.ndarray
@@ -37,9 +38,13 @@ class Dataset:
     value_range: InitVar[tuple[float, float] | None] = None
 
     def __post_init__(self, value_range):
-        if self.images.ndim != 4 or 0 in self.images.shape:
+        points = self.images.ndim == 2 and self.images.dtype.kind == "f"
+        if not (points or self.images.ndim == 4) or 0 in self.images.shape:
             raise ValueError(f"images must be (N, H, W, C), got {self.images.shape}")
-        object.__setattr__(self, "images", as_bytes(self.images, value_range))
+        if not points:
+            object.__setattr__(self, "images", as_bytes(self.images, value_range))
+        elif not np.isfinite(self.images).all():
+            raise ValueError("points must be finite")
         for name, values in dict(labels=self.labels, files=self.files, **self.attributes).items():
             if values is not None and len(values) != len(self.images):
                 raise ValueError(f"{len(values)} {name} of {len(self.images)} images")
@@ -140,6 +145,11 @@ def as_bytes(images, value_range=None):
         raise ValueError(
             f"images are from {least} to {most}, which is not within value_range "
             f"{value_range}: give the numbers that are black and white"
+        )
+    if 0 < (float(most) - float(least)) * 255 <= high - low:
+        raise ValueError(
+            f"images are from {least} to {most}, which value_range {value_range} makes one grey: "
+            "give the numbers that are black and white"
         )
     result = np.empty(images.shape, np.uint8)
     for part, numbers in zip(result, images):  # one by one, because float64 takes room

@@ -67,8 +67,8 @@ def load(where, listing, *, size, channels, notify, fit="crop", classes=None, li
     if not pictures:
         there = f" (it has {_reasons(others)})" if others else ""
         raise UserError(
-            f"{where}: no pictures in it{there}, no IDX files and no CIFAR-10: give a folder, .zip "
-            f"or .tar with files that end in {', '.join(decode.SUFFIXES)}"
+            f"{where}: no pictures in it{there}, no train-images-idx3-ubyte, no CIFAR-10: give a "
+            f"folder, .zip or .tar with files that end in {', '.join(decode.SUFFIXES)}"
         )
     labels, names = _classes(where, [file.name for file in pictures], notify)
     if classes is not None:

@@ -25,60 +25,68 @@ DENSEST = 200  # bytes of pictures in a byte of gzip
 SLACK = 2**20  # bytes that any gzip file may have, and that are unpacked at a time
 ZIP_MAGIC = b"PK\x03\x04"
 GZIP_MAGIC = b"\x1f\x8b"
-FIX = "copy or download the file again, or unpack it and give the folder"
-
-
-def load(path, **options):
-    """The pictures in the archive `path` as a `Dataset`; options are those of `files.load`.
-
-    They are those of the folder that it unpacks to, in the same order.  A .tar.gz is unpacked into
-    a temporary file, which is removed.  Raises UserError if the archive is damaged.
-    """
-    with opened(path) as listing:
-        return files.load(path, listing, **options)
 
 
 @contextlib.contextmanager
 def opened(path):
-    """The `files.Listing` of an archive, whose files can be opened within the block."""
+    """The `files.Listing` of an archive, whose files can be opened within the block.
+
+    They are those of the folder that it unpacks to, in the same order.  Raises UserError.
+    """
+    try:
+        file = open_regular(path)
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror}): make it a readable file"
+        ) from error
+    with file, members(file, path) as found:
+        status = os.fstat(file.fileno())
+        times = status.st_size, status.st_mtime_ns, status.st_ctime_ns  # of them all
+        yield files.listing((name, size, times, *more) for name, size, *more in found)
+
+
+@contextlib.contextmanager
+def members(file, where):
+    """(name, bytes, problem or None, open) of each file in an archive, to be opened in the block.
+
+    file: an open one; a gzipped tar is unpacked into a temporary file, which is removed.  where:
+    its path, in messages.  Raises UserError if it is damaged.
+    """
     with contextlib.ExitStack() as stack:
         try:
-            file = stack.enter_context(open_regular(path))
-            members = _zipped if file.read(4) == ZIP_MAGIC else _tarred
-            status = os.fstat(file.fileno())
-            times = status.st_size, status.st_mtime_ns, status.st_ctime_ns  # of them all
-            listing = files.listing(
-                (posixpath.normpath(name).lstrip("/"), size, times, problem or _size(size), content)
-                for name, size, problem, content in members(file, stack)
-            )
+            file.seek(0)
+            kind = _zipped if file.read(len(ZIP_MAGIC)) == ZIP_MAGIC else _tarred
+            found = list(kind(file, stack))
         except MemoryError:
             raise
         except Exception as error:  # zipfile and tarfile have a dozen ways to refuse damage
             raise UserError(
-                f"{path}: damaged or no archive ({str(error)[:200] or type(error).__name__}): {FIX}"
+                f"{where}: damaged or no archive ({str(error)[:200] or type(error).__name__}): "
+                "copy or download it again, or unpack it and give the folder"
             ) from error
-        yield listing
+        yield found
 
 
-def _size(size):
-    return "too large" if size > LARGEST else None
+def _member(name, size, problem, content):
+    name = posixpath.normpath(name).lstrip("/")
+    return name, size, "too large" if size > LARGEST else problem, content
 
 
 def _zipped(file, stack):
-    """Entries, as of `files.listing`, of an open zip file."""
+    """The members of an open zip file."""
     archive = stack.enter_context(zipfile.ZipFile(file))
-    for member in archive.infolist():
-        if not member.is_dir():
-            problem = "encrypted" if member.flag_bits & 1 else None
-            yield member.filename, member.file_size, problem, partial(_content, archive, member)
+    for info in archive.infolist():
+        if not info.is_dir():
+            problem = "encrypted" if info.flag_bits & 1 else None
+            yield _member(info.filename, info.file_size, problem, partial(_content, archive, info))
 
 
-def _content(archive, member):
-    return io.BytesIO(archive.read(member))  # whole, so that its checksum is looked at
+def _content(archive, info):
+    return io.BytesIO(archive.read(info))  # whole, so that its checksum is looked at
 
 
 def _tarred(file, stack):
-    """Entries of an open tar file, which may be gzipped."""
+    """The members of an open tar file, which may be gzipped."""
     file.seek(0)
     if file.read(2) == GZIP_MAGIC:
         file = stack.enter_context(_unpacked(file))
@@ -86,14 +94,14 @@ def _tarred(file, stack):
     archive = stack.enter_context(tarfile.open(fileobj=file, mode="r:"))
     one_at_a_time = threading.Lock()
 
-    def content(member):
+    def content(info):
         with one_at_a_time:
-            return io.BytesIO(archive.extractfile(member).read())
+            return io.BytesIO(archive.extractfile(info).read())
 
-    for member in archive:
-        if not member.isdir():
-            problem = None if member.isreg() and not member.issparse() else "not a file"
-            yield member.name, member.size, problem, partial(content, member)
+    for info in archive:
+        if not info.isdir():
+            problem = None if info.isreg() and not info.issparse() else "not a file"
+            yield _member(info.name, info.size, problem, partial(content, info))
     file.seek(archive.offset)  # tarfile takes a missing end for the end
     if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
         raise ValueError("truncated")

@@ -24,6 +24,7 @@ from ..layers import (
     ReLU,
     Reshape,
     Sigmoid,
+    SpectralNorm,
     Tanh,
     UpSample2d,
 )
@@ -66,9 +67,7 @@ def _model(onnx, network, input_shape, output_shape, metadata):
     graph = _Graph(onnx, input_shape)
     for place, layer in leaves(network, exact=True):
         graph.place = place
-        if type(layer) not in OPERATORS:
-            raise ValueError(f"{layer!r} ({layer.where}) is no layer that ONNX files are made of")
-        OPERATORS[type(layer)](layer, graph)
+        _add(layer, graph)
         graph.shape = tuple(layer.output_shape(graph.shape))
     graph.place = "end"
     graph.arrange(range(len(output_shape) + 1))
@@ -124,6 +123,12 @@ class _Graph:
 
 
 # What a layer adds to the graph.
+
+
+def _add(layer, graph):
+    if type(layer) not in OPERATORS:
+        raise ValueError(f"{layer!r} ({layer.where}) is no layer that ONNX files are made of")
+    OPERATORS[type(layer)](layer, graph)
 
 
 def _dense(layer, graph):
@@ -203,9 +208,13 @@ def _reshape(layer, graph):
     graph.order = tuple(range(len(shape) + 1))
 
 
+def _spectral_norm(layer, graph):
+    _add(layer.normalized(), graph)
+
+
 OPERATORS = {  # of layers of just these classes: one derived from them may compute anything
     Dense: _dense, Conv2d: _conv, ConvTranspose2d: _conv_transpose, UpSample2d: _upsample,
     BatchNorm: _batch_norm, LayerNorm: _layer_norm, ReLU: _activation, Sigmoid: _activation,
     Tanh: _activation, LeakyReLU: _leaky_relu, Dropout: _dropout, Flatten: _reshape,
-    Reshape: _reshape,
+    Reshape: _reshape, SpectralNorm: _spectral_norm,
 }  # fmt: skip

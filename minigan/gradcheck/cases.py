@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import losses, penalty
-from ..condition import one_hot
+from ..condition import ByClass, join, one_hot
 from ..errors import UserError
 from ..kernels import PLAIN, choose
 from ..layers import (
@@ -30,6 +30,7 @@ from ..layers import (
     ReLU,
     Reshape,
     Sigmoid,
+    SpectralNorm,
     Tanh,
     UpSample2d,
 )
@@ -124,7 +125,16 @@ def _layers(seed):
         (Reshape((8, 5)), images),
     ):
         yield from _modes(_moved(layer, rng), x, seed)
+    for layer, x in (
+        (SpectralNorm(Dense(10, 7)), vectors),
+        (SpectralNorm(Conv2d(2, 3, (4, 2), stride=2)), images),
+        (SpectralNorm(ConvTranspose2d(2, 3, 4, stride=2, use_bias=False)), images),
+    ):
+        yield from _modes(_settled(_moved(layer, rng)), x, seed)
     yield from _modes(_every_layer(), vectors, seed)
+    # The planes far apart: a difference quotient is not to change the choice.
+    codes = 9 * one_hot(np.array([0, 2, 1]), 3, dtype="float64")
+    yield from _modes(_by_class(), join(images, codes), seed)
     if choose() is PLAIN:
         return  # one way to convolve
     # Large enough for minimal filtering, in training alone: a convolution has no modes.
@@ -140,6 +150,17 @@ def _moved(layer, rng):
     layer.build(dtype="float64")
     layer.params = layer.params + 0.3 * rng.standard_normal(layer.params.shape)
     layer.buffers = layer.buffers + rng.uniform(0.1, 0.9, layer.buffers.shape)
+    return layer
+
+
+def _settled(layer):
+    """A SpectralNorm whose power iteration has come to its end, the singular vector.
+
+    There u and v, constants on its way back, are the same to first order for other weights, and a
+    difference quotient, which lets them go along, finds the same gradient.
+    """
+    weight = layer.weight.reshape(-1, layer.weight.shape[-1])
+    layer.u = np.linalg.svd(weight)[2][0]
     return layer
 
 
@@ -160,6 +181,12 @@ def _every_layer():
             LeakyReLU(0.1), Dropout(0.2), Dense(8, 2),  # the first two in one pass
         ]
     )  # fmt: skip
+
+
+def _by_class():
+    """A judge of images (4, 5, 2) and planes of three classes."""
+    layers = [Conv2d(2, 3, 4, stride=2), Tanh(), Flatten(), Dense(18, 3)]
+    return ByClass(layers, classes=3, dtype="float64")
 
 
 def _losses(seed):

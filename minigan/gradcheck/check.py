@@ -6,6 +6,8 @@ at all, and any bug would pass.)  The second order is the same check once more: 
 projection of dx, and `double_backward` claims its derivatives.
 """
 
+import contextlib
+
 import numpy as np
 
 from ..arrays import get_array_module, on_gpu, to_host
@@ -138,16 +140,31 @@ def check_step(step, network, title, samples):
     Returns a Check with an error for each parameter tensor.
     """
     network.zero_grad()
-    step()
+    with _unmoved(network):
+        step()
     params = {name: param for name, param, _ in network.named_tensors()}
     grads = {name: grad.copy() for name, _, grad in network.named_tensors()}
-    second, notes = _compare(step, params, grads, SECOND_ORDER_TOLERANCE, samples)
+
+    def loss():
+        with _unmoved(network):
+            return step()
+
+    second, notes = _compare(loss, params, grads, SECOND_ORDER_TOLERANCE, samples)
     return Check(title, "", {}, second, notes=notes)
 
 
 def _forward(layer, x, train):
     layer.begin_step(0)  # the same dropout masks every time
-    return layer.forward(x, train)
+    with _unmoved(layer):
+        return layer.forward(x, train)
+
+
+@contextlib.contextmanager
+def _unmoved(layer):
+    """Put back what the passes within make of the buffers, which later ones may begin with."""
+    buffers = layer.buffers.copy()
+    yield
+    layer.buffers = buffers
 
 
 def _first_order(layer, x, dy, train):

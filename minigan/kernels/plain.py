@@ -240,6 +240,26 @@ def fixed_normalize_double_backward(dx_bar, dy, scale, gamma, shared):  # -> dy_
     return g_bar * gamma, (dy * g_bar).sum(axis=shared)
 
 
+# Spectral normalisation: w_hat = w / sigma, where w (..., O) is read as a matrix of O columns, and
+# sigma = v w u is its largest singular value, at the unit vectors u and v (Miyato et al. 2018).
+
+
+def power_iteration(w, u):  # their algorithm 1, one round from any u -> u, v, sigma
+    v = unit(rows(w) @ u)
+    vw = v @ rows(w)
+    return unit(vw), v, vw @ unit(vw)
+
+
+def spectral_normalize_backward(dw_hat, w_hat, u, v, sigma):  # their eq. 12 -> dw
+    """u and v are constants: where sigma is largest, it does not change with them."""
+    along = (dw_hat * w_hat).sum()  # the part that only makes w longer
+    return (dw_hat - along * (v[:, None] * u).reshape(w_hat.shape)) / sigma
+
+
+def unit(x):
+    return x / np.sqrt((x * x).sum())
+
+
 # Convolution: at each tap (i, j) of the kernel a Dense layer from the pixels that the tap touches,
 # one a window, to the output.  `geometry` has the sizes: see `minigan.kernels.geometry`.
 
@@ -299,6 +319,14 @@ def join(x, code):  # x (N, ..., C) -> (N, ..., C + K)
 
 def join_backward(dy, features):  # -> dx (N, ..., features), dcode (N, K)
     return dy[..., :features], dy[..., features:].sum(axis=tuple(range(1, dy.ndim - 1)))
+
+
+def choose(scores, code):  # scores (N, K), one a class -> (N, 1), that of the sample's own
+    return (scores * code).sum(axis=-1, keepdims=True)
+
+
+def choose_backward(dy, code):  # dy (N, 1) -> dscores (N, K)
+    return dy * code
 
 
 # Gradient penalties: functions of a critic's slopes g = dD/dx (N, ...), one norm a sample.

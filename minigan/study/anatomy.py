@@ -5,18 +5,18 @@ kernels with a trace of all that passes.  The page holds the pictures and number
 """
 
 import inspect
-import json
 from pathlib import Path
 
 import numpy as np
 
 from ..atomic import replacing
-from ..condition import join
+from ..condition import ByClass, join
 from ..errors import UserError, printable
 from ..kernels import FAST, PLAIN, plain
 from ..layers import Dropout, ReLU, Sigmoid, Tanh
 from ..network import Layer
 from ..optim import Adam
+from ..training.page import fill
 from . import ink
 from .formulas import entry, passes, used
 from .game import LOSSES, d_pass, g_pass, leaves, penalty
@@ -52,8 +52,7 @@ def anatomy(options):
 def render(content):
     """The page, a str: the template with the content in it."""
     template = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
-    text = json.dumps(content, separators=(",", ":"), allow_nan=False)
-    return template.replace("/*CONTENT*/null", text.replace("<", "\\u003c"))  # no tag in a script
+    return fill(template, content)
 
 
 def dissect(subject, leads=None):
@@ -118,7 +117,8 @@ class _Sheet:
         real, code, z = self.batch = subject.batch(0)
         self.G.begin_step(0)
         self.fake, _ = self.G.forward(z)
-        judged = real if code is None else join(real, code)
+        planes = code is not None and not isinstance(subject.D, ByClass)
+        judged = join(real, code) if planes else real  # what D's first layer reads
         self.layers = dict(G=self.describe(self.G, z[:2]), D=self.describe(subject.D, judged[:2]))
         g, d = (len(layers) for layers in self.layers.values())
         count = leads * (len(LOSSES) * (2 * d + g) + 8 * d)

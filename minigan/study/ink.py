@@ -4,10 +4,11 @@ Activations are grey: 0 is the middle, black is negative, white positive.  Gradi
 whatever is below: red is positive, blue negative, 0 is clear.  Every picture has its own scale.
 """
 
-import base64
 import io
 
 import numpy as np
+
+from ..training.page import data_uri
 
 MIDDLE = 7  # the level of 0, of 15 levels
 ROWS, COLUMNS, FEATURES = 8, 4, 96  # samples and features of vectors; maps of images a row
@@ -90,4 +91,4 @@ def _png(picture, colours, **how):
 def _uri(image, **how):
     file = io.BytesIO()
     image.save(file, "PNG", **how)
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    return data_uri(file.getvalue())

@@ -15,7 +15,7 @@ from ..condition import join
 from ..errors import UserError
 from ..network import Sequential
 from ..optim import Adam
-from ..training.batches import Batches
+from ..training.batches import Batches, things
 from ..training.checkpoint import TRAINED, Checkpoint
 from ..training.latent import Latent
 from .game import LOSSES, d_pass, g_pass
@@ -63,6 +63,8 @@ def from_checkpoint(path, words=None, *, seed=0):
     networks.pop("generator", None)
     if G is None or len(networks) != 1 or not run:
         raise UserError(f"{path} is not of a run with a generator and one judge of its pictures")
+    if things(run["data"]["shape"]) != "images":
+        raise UserError(f"{path} is of a run on points: this page shows pictures")
     (name, D), options = networks.popitem(), run["options"]
     latent, shape = Latent(**run["latent"]), run["data"]["shape"]
     dataset = _data(words or options["data"], run, latent)

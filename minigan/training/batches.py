@@ -12,11 +12,16 @@ from ..kernels import choose
 from .feed import Feed
 
 
+def things(shape):
+    """What samples of a shape are called."""
+    return "images" if len(shape) == 3 else "points"
+
+
 class Batches:
     """Batches of a dataset, a function of (seed, step): nothing of them need be saved.
 
-    dataset: images uint8 (N, H, W, C), and labels (N,) where there are classes.  size: images a
-    batch.  classes: how many kinds of labels to hand out as codes; 0 for images alone.
+    dataset: images uint8 (N, H, W, C) or points (N, F), and labels (N,) where there are classes.
+    size: of a batch.  classes: how many kinds of labels to hand out as codes; 0 for images alone.
     value_range: what 0 and 255 become.  xp: the array module of the run.  mirror: whether half of
     the images, others in every epoch, are turned left to right.
 
@@ -27,8 +32,9 @@ class Batches:
 
     def __init__(self, dataset, size, *, seed, classes, value_range, dtype, xp, mirror=False):
         count = len(dataset.images)
+        self.things = things(dataset.images.shape[1:])
         if size > count:
-            raise UserError(f"--batch-size {size} is above the {count} images there are")
+            raise UserError(f"--batch-size {size} is above the {count} {self.things} there are")
         self.dataset, self.size, self.seed, self.classes = dataset, size, seed, classes
         self.value_range, self.dtype, self.xp, self.mirror = value_range, dtype, xp, mirror
         self.per_epoch = count // size
@@ -58,6 +64,13 @@ class Batches:
             return real
         return real, one_hot(self.labels[chosen], self.classes, dtype=self.dtype)
 
+    def sample(self, count, *, where):
+        """(images, labels) of up to `count` pictures at random, labels None without classes."""
+        order = random.permutation(len(self.dataset.images), seed=self.seed, where=where)[:count]
+        chosen = self.xp.asarray(order)
+        labels = None if self.labels is None else self.labels[chosen]
+        return self._scaled(self.feed.take(chosen, order)), labels
+
     def images(self, chosen):
         """Images of the data in their own order, (n, H, W, C) on the device; chosen: a slice."""
         return self._scaled(self.feed.take(chosen, chosen))
@@ -83,7 +96,9 @@ class Batches:
         pixels[turned] = pixels[turned].take(columns, axis=2)
 
     def _scaled(self, pixels):
-        """Pixels, uint8, in the generator's range."""
+        """Pixels, uint8, in the generator's range; points as they are."""
+        if pixels.dtype != np.uint8:
+            return pixels.astype(self.dtype)
         return choose()[type(pixels)].from_pixels(pixels, *self.value_range, self.dtype)
 
     def _checked_labels(self):

@@ -8,15 +8,18 @@ import numpy as np
 from ..atomic import replacing
 from ..errors import UserError, printable
 from . import shortage
+from .batches import things
 from .checkpoint import TRAINED, Checkpoint
+from .examine import diagnose
 from .options import integer
-from .pictures import grid, save_gif, save_png, to_uint8
+from .pictures import grid, save_gif, save_png
 from .rates import describe
+from .report import report
 from .sampling import load
 
 
 def add_commands(commands):
-    """Add sample, interpolate and info to the subparsers of `minigan`."""
+    """Add what looks at a run, and draws with it, to the subparsers of `minigan`."""
     sub = commands.add_parser("sample", help="draw pictures with a trained generator")
     _add_checkpoint(sub)
     which = sub.add_mutually_exclusive_group()
@@ -86,9 +89,22 @@ def add_commands(commands):
     _add_checkpoint(sub)
     sub.set_defaults(run=info)
 
+    sub = commands.add_parser("diagnose", help="what is wrong with a run; exit 1 if something is")
+    _add_folder(sub)
+    sub.set_defaults(run=diagnose)
+
+    sub = commands.add_parser("report", help="one page of a run: curves, pictures, diagnosis")
+    _add_folder(sub)
+    sub.add_argument("--out", type=Path, required=True, metavar="FILE.html", help="the page")
+    sub.set_defaults(run=report)
+
 
 def _add_checkpoint(sub):
     sub.add_argument("checkpoint", type=Path, help="the file, or the folder of its run")
+
+
+def _add_folder(sub):
+    sub.add_argument("folder", type=Path, metavar="RUN", help="the folder of a run")
 
 
 def _add_seed(sub):
@@ -103,14 +119,15 @@ def sample(options):
     if out is not None:
         _check_form(out, ".png", ".npy")
     numbers = options.pick or range(options.count)
+    shortage.advice = lambda: "ask for fewer pictures with --count"
+    networks = load(options.checkpoint)
+    images = networks.sample(pick=numbers, seed=options.seed, label=options.label)
+    numbers_alone = each is None and out.suffix.lower() == ".npy"
+    levels = [] if numbers_alone else networks.pixels(images)
     files = [] if each is None else [each / f"{number:04d}.png" for number in numbers]
     for file in files:
         if file.exists():
             raise UserError(f"{file} is there already: give another folder for --each")
-    shortage.advice = lambda: "ask for fewer pictures with --count"
-    networks = load(options.checkpoint)
-    images = networks.sample(pick=numbers, seed=options.seed, label=options.label)
-    levels = to_uint8(images, networks.run["value_range"])
     for file, level in zip(files, levels):
         with _writing(file):
             save_png(file, level)
@@ -138,7 +155,7 @@ def interpolate(options):
         label=options.label,
         straight=options.straight,
     )
-    ways = to_uint8(images, networks.run["value_range"])
+    ways = networks.pixels(images)
     with _writing(options.out):
         if options.out.suffix.lower() == ".png":
             save_png(options.out, grid(ways.reshape(-1, *ways.shape[2:]), columns=options.steps))
@@ -175,7 +192,7 @@ def info(options):
         data = checkpoint.run["data"]
         print(
             f"{printable(checkpoint.run['name'])}: step {checkpoint.run['step']:,}; "
-            f"data: {data['count']:,} images {printable(data['name'])}"
+            f"data: {data['count']:,} {things(data['shape'])} {printable(data['name'])}"
         )
         for name, value in checkpoint.run["options"].items():
             print(printable(f"  {name}: {value}"))

@@ -3,6 +3,7 @@
     step,epoch,d_loss,g_loss,d_real,d_fake
     1,1,0.6931472,0.7012345,0.5,0.49
 
+What is measured every few steps only is nan in between, and its column comes with its first value.
 Plain text on purpose: it can be followed while the run goes on, and it opens
 everywhere.  A killed run loses at most the rows not yet flushed and a torn last
 line; a checkpoint has the rows up to its step too, and on resume they are the file again.
@@ -23,31 +24,45 @@ BUFFERED_ROWS = 1000
 BEGINNING = b"step,epoch"  # of every history
 
 # How people write what a column holds; other columns go by their own name.
-LABELS = {"d_real": "D(x)", "d_fake": "D(G(z))"}
+NORMS = {"norm_dfake": "|dfake|", "norm_dG": "|dG|", "norm_dD": "|dD|"}
+MEASURED = {*NORMS, "variety"}  # of every run, by every loss
+LABELS = {"d_real": "D(x)", "d_fake": "D(G(z))"} | NORMS
 
 
 class History:
     """The history file of a run, open for appending.
 
     path: the CSV file; one that is there is continued, else a new one is begun.
-    names: the columns after step and epoch.
+    names: the columns after step and epoch, as of now; those of the file go before them.
 
-    Raises UserError if the file that is there has other columns, ValueError for
+    Raises UserError if the file that is there is no history, ValueError for
     names that a CSV cannot hold, OSError if the file cannot be written.
     """
 
     def __init__(self, path, names):
         self.path = Path(path)
-        self.names = tuple(names)
+        self.names = self._given = tuple(names)
         columns = ("step", "epoch", *self.names)
         if len(set(columns)) < len(columns) or any(set(name) & set(',"\r\n') for name in columns):
             raise ValueError(f"history columns must differ and need no quotes, got {columns}")
-        self._header = ",".join(columns)
         self._rows = []  # lines not yet in the file
         if self.path.exists():
             self._continue()
         else:
             self._begin()
+
+    @property
+    def _header(self):
+        return ",".join(["step", "epoch", *self.names])
+
+    def add_columns(self, names):
+        """Add those of the columns that are not there yet, nan in all rows so far, atomically."""
+        new = tuple(name for name in names if name not in self.names)
+        if not new:
+            return
+        _, rows = _lines(self.content(), self.path)
+        self.names += new
+        self._rewrite(row + ",nan" * len(new) for row in rows)
 
     def append(self, step, epoch, values):
         """Add one row.
@@ -85,13 +100,16 @@ class History:
         self._rows.clear()
 
     def truncate(self, after_step):
-        """Drop every row whose step is greater than `after_step`, atomically."""
+        """Drop every row whose step is greater than `after_step`, atomically.
+
+        Where none is left, the columns are those that were given.
+        """
         self.flush()
         keep = self.columns()["step"] <= after_step
-        header, rows = _lines(self.path.read_bytes(), self.path)
-        with replacing(self.path) as file:
-            for line in [header, *itertools.compress(rows, keep)]:
-                file.write(f"{line}\n".encode())
+        _, rows = _lines(self.path.read_bytes(), self.path)
+        if not keep.any():
+            self.names = self._given
+        self._rewrite(itertools.compress(rows, keep))
 
     def columns(self):
         """All rows, the buffered ones included, as `read` returns them."""
@@ -151,23 +169,30 @@ class History:
         return not there.startswith(content)
 
     def _begin(self):
+        self._rewrite([])
+
+    def _rewrite(self, rows):
         with replacing(self.path) as file:
-            file.write(f"{self._header}\n".encode())
+            for line in itertools.chain([self._header], rows):
+                file.write(f"{line}\n".encode())
 
     def _continue(self):
-        """Check the header of the file that is there, and cut off a torn last line."""
+        """Take up the columns of the file that is there, and cut off a torn last line."""
         data = self.path.read_bytes()
         whole = data.rfind(b"\n") + 1
         header = data.partition(b"\n")[0].decode(errors="replace").rstrip("\r")
         if whole == 0 and self._header.startswith(header):
             self._begin()
-        elif whole == 0 or header != self._header:
+        elif whole == 0 or not data.startswith(BEGINNING):
             raise UserError(
-                f"{self.path} has the columns {header[:200]!r}, this run writes "
+                f"{self.path} is not a history: it begins {header[:200]!r}, not "
                 f"{self._header!r}: use another folder, or move the file away"
             )
-        elif whole < len(data):
-            os.truncate(self.path, whole)
+        else:
+            if whole < len(data):
+                os.truncate(self.path, whole)
+            self.names = tuple(header.split(",")[2:])
+            self.add_columns(self._given)
 
 
 def _lines(content, path):

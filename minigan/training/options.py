@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .. import kernels
 from ..arrays import DEVICES, FLOAT_TYPES
-from ..errors import UserError, printable
+from ..errors import UserError
 from . import shortage
 from .checkpoint import Checkpoint
 from .memory import refuse_what_does_not_fit, take_what_fits_elsewhere
@@ -25,7 +25,7 @@ from .resume import FREE, bring_in
 
 LARGEST = 2**53  # of whole numbers: further, a float cannot tell them apart
 SMALLEST = 2.0**-126  # normal number of float32
-LONGEST = 1000  # characters of a name, and of a message that repeats what was typed
+LONGEST = 1000  # characters of a name
 
 
 class Parser(argparse.ArgumentParser):
@@ -51,10 +51,7 @@ class Parser(argparse.ArgumentParser):
         return FREE | {action.dest for action in self._actions if action.type is rate}
 
     def error(self, message):
-        line = printable(message)
-        if len(line) > LONGEST:
-            line = f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"
-        raise UserError(line)
+        raise UserError(message)
 
 
 class Formatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):

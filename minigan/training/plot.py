@@ -1,18 +1,21 @@
 """losses.png: the curves of a run, drawn with Pillow alone.
 
-Losses above, probabilities such as D(x) and D(G(z)) below.  A long run shows its
-values faintly and their moving average boldly.  A few spikes do not flatten the
-rest: they leave the scale and are marked at its edge.
+Losses above; below them the norms of the gradients, on a scale of powers of ten; and shares such
+as D(x), D(G(z)) and the variety of G's pictures, and whatever else there is.  Dashed lines are
+where a D that tells nothing apart stays: ln 4 is its loss over real and generated images, ln 2
+their mean and G's non-saturating loss, 0.5 its verdict.  A long run shows its values faintly and
+their moving average boldly.  A few spikes do not flatten the rest: they leave the scale and are
+marked at its edge.
 """
 
 import math
 
 import numpy as np
 
-from .history import LABELS
+from .history import LABELS, NORMS
 from .pictures import save_png
 
-WIDTH, HEIGHT = 1000, 600
+WIDTH, PANEL = 1000, 197  # of the picture, and the height of one of its panels
 LEFT, RIGHT, TOP, BOTTOM = 72, 28, 88, 56  # margins around the panels
 LEGEND_GAP = 24  # between two entries
 PANEL_GAP = 62  # between two panels, with room for the legend of the lower one
@@ -30,37 +33,60 @@ COLOURS = [
     (86, 180, 233),
 ]
 
+SHARES = ("d_real", "d_fake", "variety", "precision", "recall", "density", "coverage")
+DASH = 6  # pixels
+
 SMOOTH_FROM = 200  # points; a shorter series is drawn as it is
 FAINT = 75  # opacity of raw values under their average, of 255
 
 
 def loss_curve(path, history, *, title="Training"):
-    """Draw a run's history into a PNG of 1000 x 600 pixels, written atomically.
+    """Draw a run's history into a PNG 1000 pixels wide, written atomically.
 
-    history: mapping name -> (T,) array, with the key "step".  Names that contain
-        "loss" share the upper panel, the others the lower one; "epoch" is left
-        out.  nan is no point.  T may be 0.
+    history: mapping name -> (T,) array, with the key "step"; "epoch" is left out.  nan is no
+        point.  T may be 0.
 
     Raises OSError if the file cannot be written.
     """
     steps = np.asarray(history["step"], dtype=float)
-    names = [name for name in history if name not in ("step", "epoch")]
-    losses = [name for name in names if "loss" in name]
-    others = [name for name in names if "loss" not in name]
-    groups = [group for group in (losses, others) if group] or [[]]
-
+    panels = groups(history) or {"": []}
     x_range = (0.0, max(steps.max(initial=0.0), 1.0))
-    canvas = _Canvas()
+    height = TOP + BOTTOM + len(panels) * (PANEL + PANEL_GAP) - PANEL_GAP
+    canvas = _Canvas(height)
     canvas.text(LEFT, 30, title, INK, size=20)
-    canvas.text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 16, "step", PALE_INK, align=0.5)
-    height = (HEIGHT - TOP - BOTTOM - PANEL_GAP * (len(groups) - 1)) / len(groups)
-    for index, group in enumerate(groups):
-        top = TOP + index * (height + PANEL_GAP)
+    canvas.text((LEFT + WIDTH - RIGHT) / 2, height - 16, "step", PALE_INK, align=0.5)
+    for index, (heading, group) in enumerate(panels.items()):
+        top = TOP + index * (PANEL + PANEL_GAP)
         series = {LABELS.get(name, name): _points(steps, history[name]) for name in group}
-        box = (LEFT, top, WIDTH - RIGHT, top + height)
-        y_range = _y_range(series, unit=group is others)
-        _Panel(canvas, box, x_range, y_range, series).draw("loss" if group is losses else "")
+        box = (LEFT, top, WIDTH - RIGHT, top + PANEL)
+        if heading == "gradients":
+            panel = _LogPanel(canvas, box, x_range, series)
+        else:
+            y_range = _y_range(series, unit=heading not in ("loss", "others"))
+            panel = _Panel(canvas, box, x_range, y_range, series)
+        panel.draw(heading, balance(heading, history))
     save_png(path, canvas.finish())
+
+
+def groups(names):
+    """The panels of a run's columns: dict heading -> names, none of them empty."""
+    found = {"loss": [], "gradients": [], "shares": [], "others": []}
+    for name in names:
+        if name in NORMS:
+            found["gradients"].append(name)
+        elif name in SHARES:
+            found["shares"].append(name)
+        elif name not in ("step", "epoch"):
+            found["loss" if "loss" in name else "others"].append(name)
+    return {heading: group for heading, group in found.items() if group}
+
+
+def balance(heading, names):
+    """Where a D that tells nothing apart stays: dict text -> height; of a critic, nowhere."""
+    if "d_real" not in names:
+        return {}
+    losses = {"ln 4": math.log(4), "ln 2": math.log(2)}
+    return {"loss": losses, "shares": {"0.5": 0.5}}.get(heading, {})
 
 
 class _Canvas:
@@ -70,10 +96,10 @@ class _Canvas:
     is drawn last and at its final size, where the font itself smooths it better.
     """
 
-    def __init__(self):
+    def __init__(self, height):
         from PIL import Image, ImageDraw
 
-        self._size = (WIDTH * OVERSAMPLING, HEIGHT * OVERSAMPLING)
+        self._size = (WIDTH * OVERSAMPLING, height * OVERSAMPLING)
         self._image = Image.new("RGB", self._size, "white")
         self._draw = ImageDraw.Draw(self._image)
         self._texts = []
@@ -114,7 +140,7 @@ class _Canvas:
         self._texts.append((x, y, text, colour, align, size))
 
     def finish(self):
-        """The picture, uint8 (HEIGHT, WIDTH, 3)."""
+        """The picture, uint8 (height, WIDTH, 3)."""
         from PIL import ImageDraw
 
         image = self._image.reduce(OVERSAMPLING)
@@ -140,8 +166,10 @@ class _Panel:
         self.x_range, self.y_range = x_range, y_range
         self.colours = dict(zip(series, COLOURS * len(series)))
 
-    def draw(self, heading):
+    def draw(self, heading, dashed):
+        """dashed: text -> height of dashed lines."""
         self._draw_axes()
+        self._draw_dashed(dashed)
         self._draw_lines()
         self._draw_legend(heading, self._mark_off_scale())
 
@@ -151,12 +179,26 @@ class _Panel:
         for x, text in zip(self._x(ticks), texts):
             self.canvas.rule(x, top, x, bottom, GRID)
             self.canvas.text(x, bottom + 16, text, PALE_INK, align=0.5)
-        ticks, texts = _ticks(*self.y_range, count=max(3, (bottom - top) / 40))
+        ticks, texts = self._y_ticks(max(3, (bottom - top) / 40))
         for y, text in zip(self._y(ticks), texts):
             self.canvas.rule(left, y, right, y, GRID)
             self.canvas.text(left - 10, y, text, PALE_INK, align=1.0)
         self.canvas.rule(left, top, left, bottom, PALE_INK)
         self.canvas.rule(left, bottom, right, bottom, PALE_INK)
+
+    def _y_ticks(self, count):
+        return _ticks(*self.y_range, count=count)
+
+    def _draw_dashed(self, lines):
+        left, _, right, bottom = self.box
+        for text, height in lines.items():
+            if self.y_range[0] < height < self.y_range[1]:
+                y = self._y(height)
+                for x in np.arange(left, right, 2 * DASH):
+                    self.canvas.rule(x, y, min(x + DASH, right), y, PALE_INK)
+                below = height < max(lines.values()) and y + 16 < bottom  # the two may be near
+                beside = y + 9 if below else y - 9
+                self.canvas.text(right - 4, beside, text, PALE_INK, align=1.0, size=12)
 
     def _draw_lines(self):
         bold = {}
@@ -225,6 +267,26 @@ class _Panel:
         return bottom - (y - low) * ((bottom - top) / (high - low))
 
 
+class _LogPanel(_Panel):
+    """A panel of positive numbers whose axis has powers of ten; what is not positive is not drawn.
+
+    It draws the logarithms to base ten.
+    """
+
+    def __init__(self, canvas, box, x_range, series):
+        logs = {label: (x[y > 0], np.log10(y[y > 0])) for label, (x, y) in series.items()}
+        low, high = _y_range(logs, unit=False)
+        if high - low < 1:  # at least a power of ten, so that noise looks like noise
+            low, high = (low + high - 1) / 2, (low + high + 1) / 2
+        super().__init__(canvas, box, x_range, (low, high), logs)
+
+    def _y_ticks(self, count):
+        low, high = self.y_range
+        apart = max(1, math.ceil((high - low) / count))
+        ticks = np.arange(math.ceil(low / apart), math.floor(high / apart) + 1) * apart
+        return ticks, [f"{10.0**tick:g}" for tick in ticks]
+
+
 def _points(steps, values):
     """The finite points of a series: (x, y)."""
     values = np.asarray(values, dtype=float)
@@ -235,11 +297,11 @@ def _points(steps, values):
 def _y_range(series, unit):
     """Limits that show all values, or all but the few that are far from the others.
 
-    unit: values within [0, 1] are given the whole of it.
+    unit: values within [0, 1], or not far above, are given the whole of it.
     """
     values = np.sort(np.concatenate([y for _, y in series.values()] or [np.zeros(0)]))
-    if len(values) == 0 or (unit and values[0] >= 0 and values[-1] <= 1):
-        return -0.03, 1.03
+    if len(values) == 0 or (unit and values[0] >= 0 and values[-1] <= 1.5):
+        return -0.03, max(1.03, 1.03 * values.max(initial=0))
     low, high = values[0], values[-1]
     if len(values) >= 10:
         last = len(values) - 1

@@ -29,7 +29,8 @@ GAP = "  "
 class Progress:
     """The progress of a run of `total_steps` training steps.
 
-    steps_per_epoch, batch_size: integers, for the epoch count and images/s.
+    steps_per_epoch, batch_size: integers, for the epoch count and images/s, or whatever the
+        things of a batch are.
     start_step: the steps already done before a resume; the speed excludes them.
     stream: a text stream; by default stderr, so that stdout holds results only
         and the bar stays on the terminal when they are sent elsewhere.  At a prompt it is stdout:
@@ -46,13 +47,14 @@ class Progress:
         *,
         steps_per_epoch,
         batch_size,
+        things="images",
         start_step=0,
         stream=None,
         clock=time.monotonic,
     ):
         self.total_steps = total_steps
         self.steps_per_epoch = steps_per_epoch
-        self.batch_size = batch_size
+        self.batch_size, self.things = batch_size, things
         usual = sys.stdout if at_a_prompt() else sys.stderr
         self._stream = stream or usual or io.StringIO()  # None where it is closed
         self._encoding = getattr(self._stream, "encoding", None) or "utf-8"
@@ -154,7 +156,7 @@ class Progress:
         ]
         for index, (name, value) in enumerate(self._values.items()):
             fields.append((2 if index < 2 else 5, f"{LABELS.get(name, name)} {_number(value)}"))
-        fields.append((6, f"{self.batch_size * self._speed():.0f} images/s"))
+        fields.append((6, f"{self.batch_size * self._speed():.0f} {self.things}/s"))
         return fields
 
     def _done(self, whole):

@@ -39,6 +39,11 @@ class Record:
         """The bytes of the history as it is now; none before the first values."""
         return self._restored if self.history is None else self.history.content()
 
+    def columns(self):
+        """The history as it is now, as `History.read` returns it; None before the first values."""
+        content = self.content()
+        return History.parse(content, self.path) if content else None
+
     def restore(self, step, content):
         """Bring the history back to what it was at this step; whether rows had been lost.
 
@@ -64,15 +69,16 @@ class Record:
             return None
         xp, pending = self.xp, self._pending
         self._pending = {}
-        names = list(next(iter(pending.values())))
-        rows = [xp.stack([xp.asarray(row[name]) for name in names]) for row in pending.values()]
+        logged = [xp.asarray(value) for row in pending.values() for value in row.values()]
+        numbers = iter(to_host(xp.stack(logged)))
         if self.history is None:
-            self.history = History(self.path, names)
+            self.history = History(self.path, next(iter(pending.values())))
             self.history.truncate(min(pending) - 1)
-        for step, row in zip(pending, to_host(xp.stack(rows))):
-            values = dict(zip(names, row))
-            if not np.isfinite(row).all():
+        for step, row in pending.items():
+            values = {name: next(numbers) for name in row}
+            if not np.isfinite(list(values.values())).all():
                 raise NotFiniteError(step, values)
+            self.history.add_columns(values)
             self.history.append(step, (step - 1) // self.steps_per_epoch + 1, values)
         return step, values
 

@@ -5,7 +5,7 @@ history.csv               a row a step
 samples/epoch_000.png     sheets, at the start and after each epoch
 losses.png                the curves of the history
 checkpoint.npz            the last file of an epoch, and the only one that resume starts from
-samples.gif               at the end
+samples.gif, report.html  at the end
 """
 
 import json
@@ -18,6 +18,7 @@ from . import pictures
 from .checkpoint import CHECKPOINT, Checkpoint
 
 CONFIG, HISTORY, LOSSES, GIF = "config.json", "history.csv", "losses.png", "samples.gif"
+REPORT = "report.html"
 SHEETS = "samples"  # the folder of the sheets, epoch_000.png, step_000100.png and so on
 
 
@@ -59,7 +60,7 @@ class Results:
                 )
         elif not resume:
             sheets = (self.folder / SHEETS).glob("epoch_*.png")
-            for path in (self.folder / HISTORY, self.folder / LOSSES, self.folder / GIF, *sheets):
+            for path in (*(self.folder / name for name in (HISTORY, LOSSES, GIF, REPORT)), *sheets):
                 if os.path.lexists(path):
                     raise UserError(
                         f"{path} is there and no {CONFIG} of a run: "
@@ -68,7 +69,7 @@ class Results:
 
     def remove_leftovers(self):
         """Remove the temporary files of runs that were killed while they wrote."""
-        for name in (CONFIG, HISTORY, LOSSES, GIF, CHECKPOINT, f"{SHEETS}/*.png"):
+        for name in (CONFIG, HISTORY, LOSSES, GIF, REPORT, CHECKPOINT, f"{SHEETS}/*.png"):
             remove_leftovers(self.folder / name)
 
     def write_config(self, config):
@@ -79,6 +80,11 @@ class Results:
     def write_sheet(self, name, sheet):
         """sheet: uint8 (H, W, C)."""
         pictures.save_png(self.folder / SHEETS / f"{name}.png", sheet)
+
+    def write_report(self, page):
+        """page: a str of HTML."""
+        with replacing(self.folder / REPORT) as file:
+            file.write(page.encode())
 
     def write_gif(self, names):
         """An animation of the sheets of these names, as far as they are there.

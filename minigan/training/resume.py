@@ -3,6 +3,7 @@
 import argparse
 
 from ..errors import UserError
+from .batches import things
 from .rates import CONSTANT
 
 # A resumed run may change these and its learning rates, which it keeps a record of; everything
@@ -61,8 +62,9 @@ def check_data(checkpoint, here, total_steps):
     if there != here:
         pixels = ", but with other pixels or labels" * (there["shape"] == here["shape"])
         raise UserError(
-            f"cannot resume {path} with other data: {there['count']} images "
-            f"{there['name']} there, {here['count']} images {here['name']} here{pixels}"
+            f"cannot resume {path} with other data: {there['count']} {things(there['shape'])} "
+            f"{there['name']} there, {here['count']} {things(here['shape'])} {here['name']} "
+            f"here{pixels}"
         )
     if total_steps < run["step"]:
         raise UserError(

@@ -25,12 +25,15 @@ from ..average import MovingAverage
 from ..data.status import say
 from ..errors import Interrupted, RunFailed, UserError, printable
 from ..version import __version__
-from . import failures, health, shortage
+from . import failures, shortage
 from .batches import Batches, check_classes
 from .checkpoint import TRAINED, Checkpoint, save, state
+from .diagnosis import diagnose
+from .history import MEASURED
 from .init_from import init_from
 from .interrupts import NO_READER, Interrupts
 from .lock import locked
+from .measures import Measures
 from .memory import keep_freed_memory, refuse_what_does_not_fit
 from .options import command_line, configuration
 from .pictures import pillow_image
@@ -39,7 +42,8 @@ from .progress import Progress
 from .prompt import at_a_prompt
 from .rates import Rates
 from .record import NotFiniteError, Record
-from .results import CHECKPOINT, GIF, HISTORY, LOSSES, Results
+from .report import page
+from .results import CHECKPOINT, GIF, HISTORY, LOSSES, REPORT, Results
 from .resume import check_data, check_same
 from .sheet import draw, sheet
 from .within import Within
@@ -50,11 +54,12 @@ READ_EVERY = 50  # steps between two readings of the losses from a GPU: each one
 class Run:
     """A training run in the folder `options.out`.
 
-    options: of `training.parse`.  dataset: images uint8 (N, H, W, C), name, source; labels
-    too where the latent has classes.
+    options: of `training.parse`.  dataset: images uint8 (N, H, W, C), or points (N, F), name,
+    source; labels too where the latent has classes.
     networks: dict name -> Sequential, "generator" among them.  optimizers: dict of
     the same names.  latent: the `Latent` of the generator.  value_range: of the
-    generator's images; the real ones are scaled to it.
+    generator's images; the real ones are scaled to it.  picture: function of the generator that
+    draws -> uint8 (H, W, C), what a sheet shows; by default some of its images.
 
     With `options.average` above 0, pictures are those of the generator's moving average.
 
@@ -69,10 +74,20 @@ class Run:
     written or is in use; RunFailed where a loss is not finite.
     """
 
-    def __init__(self, options, dataset, networks, optimizers, *, latent, value_range=(-1.0, 1.0)):
+    def __init__(
+        self,
+        options,
+        dataset,
+        networks,
+        optimizers,
+        *,
+        latent,
+        value_range=(-1.0, 1.0),
+        picture=None,
+    ):
         self.options, self.dataset = options, dataset
         self.networks, self.optimizers = networks, optimizers
-        self.latent, self.value_range = latent, value_range
+        self.latent, self.value_range, self._picture = latent, value_range, picture
         self.folder, self.batch_size = options.out, options.batch_size
         self.device = resolve_device(options.device)
         self.xp = array_module(self.device)
@@ -109,6 +124,7 @@ class Run:
             self._configuration["data"] = dataset.name
         self._results = Results(self.folder)
         self._record = Record(self.folder / HISTORY, self.steps_per_epoch, self.xp)
+        self._measures = Measures(self.batches, latent, networks, seed=options.seed)
         self._progress = None  # there is one from the beginning of the loop on
         self._in_the_loop = False
 
@@ -147,13 +163,12 @@ class Run:
                     self._stop(stop)
                 if epoch_ends or self.step == self.total_steps:
                     self._save()
-            self._write_gif()
-            self._progress.close()
+            self._finish()
         print(self._done())
 
     def sheet(self):
         """What the generator draws at this moment: the sheet of an epoch, as a Pillow image."""
-        return pillow_image(sheet(self._draw(), self.value_range))
+        return pillow_image(self._shown(self._draw()))
 
     # What the training step uses.
 
@@ -166,6 +181,11 @@ class Run:
         return self.latent.draw(
             self.batch_size, **self.address(where), dtype=self.options.dtype, xp=self.xp
         )
+
+    @property
+    def generator(self):
+        """The network that draws: the generator in training, or its moving average."""
+        return self._stored["generator"]
 
     def real_images(self, chosen):
         """Images of the data, (n, H, W, C) on the device, in the generator's range.
@@ -207,6 +227,8 @@ class Run:
         if self._within is not None:  # not where save() has seen to it
             self._within = None
             self.step += 1
+            if measured := self._measures.of(self.step):
+                self._record.log(self.step, measured)
             if self._average is not None:
                 self._average.update(self.step)
 
@@ -239,11 +261,13 @@ class Run:
             self.total_steps,
             steps_per_epoch=self.steps_per_epoch,
             batch_size=self.batch_size,
+            things=self.batches.things,
             start_step=self.step,
         )
         note = self._progress.note
         dataset = self.dataset
-        note(f"data: {len(dataset.images):,} images {dataset.name}, {dataset.source}")
+        count = f"{len(dataset.images):,} {self.batches.things}"
+        note(f"data: {count} {dataset.name}, {dataset.source}")
         note(f"parameters: {sizes}; {self.device}, {self.options.dtype}; results in {self.folder}")
         if repaired:
             note(f"{self.folder / HISTORY} had lost or changed rows: restored from the checkpoint")
@@ -279,7 +303,8 @@ class Run:
         except NotFiniteError as error:
             self._fail(error.step, error.values)
         if row is not None:
-            self._progress.update(*row)
+            step, values = row
+            self._progress.update(step, {n: v for n, v in values.items() if n not in MEASURED})
 
     def _save(self):
         """Write all that an epoch leaves; the checkpoint last."""
@@ -289,10 +314,12 @@ class Run:
             if not bool(self.xp.isfinite(array).all()):
                 self._fail(self.step, {})
         images = self._write_sheet(f"epoch_{self._epoch:03d}")
-        if self._record.history is not None:
-            columns = self._record.history.columns()
+        columns = self._record.columns()
+        if columns is not None:
             loss_curve(self.folder / LOSSES, columns)
-            self._warn(columns, images, arrays)
+            for verdict in diagnose(columns, images, self.value_range, arrays):
+                if verdict.ill:
+                    self._progress.note(f"epoch {self._epoch}: {verdict.name}: {verdict.evidence}")
         run = {
             "name": self.options.name,
             "options": self._configuration,
@@ -305,27 +332,28 @@ class Run:
         save(self.folder / CHECKPOINT, self._stored, self.optimizers, run, self._record.content())
         self.saved_step = self.step
 
-    def _warn(self, columns, images, arrays):
-        """Say what has gone wrong in this epoch, if anything has."""
-        rows = columns["epoch"] == self._epoch
-        line = health.warning(
-            {name: values[rows] for name, values in columns.items()},
-            self.networks["generator"],
-            images,
-            self.value_range,
-            arrays,
-        )
-        if line:
-            self._progress.note(f"epoch {self._epoch}: {line}")
-
     def _write_sheet(self, name):
         """Write the sheet of this moment; the images on it, (kinds, N, H, W, C)."""
         images = self._draw()
-        self._results.write_sheet(name, sheet(images, self.value_range))
+        self._results.write_sheet(name, self._shown(images))
         return images
 
     def _draw(self):
-        return draw(self._stored["generator"], self.latent, seed=self.options.seed, xp=self.xp)
+        return draw(self.generator, self.latent, seed=self.options.seed, xp=self.xp)
+
+    def _shown(self, images):
+        """The sheet of images that G has just drawn, or the picture that the example makes."""
+        return self._picture(self.generator) if self._picture else sheet(images, self.value_range)
+
+    def _finish(self):
+        """What is written once all is done."""
+        self._write_gif()
+        columns = self._record.columns()
+        if columns is not None:
+            arrays = state(self._stored, self.optimizers)
+            verdicts = diagnose(columns, self._draw(), self.value_range, arrays)
+            self._results.write_report(page(self.folder, self.options.name, columns, verdicts))
+        self._progress.close()
 
     def _write_gif(self):
         # No more than this run's own: the folder may hold pictures of a run that went further.
@@ -344,19 +372,20 @@ class Run:
 
     def _done(self):
         """The last line of a run that nothing stopped."""
-        checkpoint = self.folder / CHECKPOINT
-        sample = ["python", "-m", "minigan", "sample", checkpoint, "--out", "more.png"]
+        checkpoint, points = self.folder / CHECKPOINT, self.batches.things == "points"
+        more = "more.npy" if points else "more.png"
+        sample = ["python", "-m", "minigan", "sample", checkpoint, "--out", more]
         if self.latent.classes:
             sample += ["--label", self.latent.classes[-1]]
         return printable(
-            f"done: {self.folder / GIF}, {LOSSES}, {HISTORY}; more pictures: {command_line(sample)}"
+            f"done: {self.folder / GIF}, {REPORT}, {LOSSES}, {HISTORY}; "
+            f"more {'points' if points else 'pictures'}: {command_line(sample)}"
         )
 
     def _stop(self, signal_number):
         """Save and end the program, or at a prompt the run, as a signal asked for."""
         self._save()
-        self._write_gif()
-        self._progress.close()
+        self._finish()
         line = f"stopped after step {self.step:,}, saved; go on with: {self.options.command}"
         if signal_number == signal.SIGINT and at_a_prompt():
             raise Interrupted(line)
@@ -376,7 +405,7 @@ class Run:
             try:
                 with self._failing_in_a_line():
                     self._save()
-                    self._write_gif()
+                    self._finish()
             except (UserError, RunFailed) as error:
                 line = f"not saved: {error}"
             else:

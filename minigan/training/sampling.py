@@ -11,6 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from ..condition import join, one_hot
+from ..data.status import few
 from ..errors import UserError
 from ..machine import usable_memory
 from .checkpoint import Checkpoint
@@ -65,7 +66,7 @@ class Networks(dict):
     def sheet(self, count=16, *, pick=None, seed=0, label=None):
         """What `sample` draws, on the sheet that `minigan sample` writes: a Pillow image."""
         images = self.sample(count, pick=pick, seed=seed, label=label)
-        return pillow_image(grid(to_uint8(images, self.run["value_range"])))
+        return pillow_image(grid(self.pixels(images)))
 
     def interpolate(self, between, steps=8, *, seed=0, label=None, straight=False):
         """The way from picture to picture of a seed, float32 (len(between) - 1, steps, H, W, C).
@@ -76,14 +77,21 @@ class Networks(dict):
         """
         if len(between) < 2 or steps < 2:
             raise ValueError(f"between {between} in {steps} steps: give two or more of both")
-        ways, share = len(between) - 1, np.linspace(0, 1, steps)
+        ways = len(between) - 1
         z, code = self._inputs(between, seed, label, ways * steps)
+        share = np.linspace(0, 1, steps)
         way = straight_line if straight else self._latent().between
         images = self._draw(
             np.concatenate([way(a, b, share) for a, b in pairwise(z)]),
             np.concatenate([straight_line(a, b, share) for a, b in pairwise(code)]),
         )
         return images.reshape(ways, steps, *images.shape[1:])
+
+    def pixels(self, images):
+        """Images in the generator's range (..., H, W, C) as uint8; UserError for points."""
+        if len(self.run["data"]["shape"]) < 3:
+            raise UserError(f"{self.path} draws points, which are no pictures: give --out FILE.npy")
+        return to_uint8(images, self.run["value_range"])
 
     def _latent(self):
         if "generator" not in self or not self.run:
@@ -92,17 +100,15 @@ class Networks(dict):
 
     def _inputs(self, numbers, seed, label, count):
         """z (N, size) and codes (N, classes) of the pictures of these numbers, to draw `count`."""
-        latent, numbers = self._latent(), np.asarray(numbers, np.int64)
+        latent = self._latent()
+        size, classes = latent.size, len(latent.classes)
+        values = math.prod(self.run["data"]["shape"]) + size + 2 * classes
+        _check_memory(f"{count} pictures", 4 * count * values)
+        numbers = np.asarray(numbers, np.int64)
         if len(numbers) == 0 or numbers.min() < 0:
             raise ValueError(f"pictures {numbers}: give one or more numbers from 0 on")
-        drawn, classes = int(numbers.max()) + 1, len(latent.classes)
-        values = math.prod(self.run["data"]["shape"]) + latent.size + 2 * classes
-        needed, usable = 4 * count * values + 12 * drawn * latent.size, usable_memory()
-        if usable is not None and needed > usable:
-            raise UserError(
-                f"{count} pictures, up to number {drawn - 1} of their seed, need "
-                f"{needed / 1e9:.1f} GB, this machine has {usable / 1e9:.1f} GB: ask for fewer"
-            )
+        drawn = int(numbers.max()) + 1
+        _check_memory(f"the z of picture {drawn - 1} and of all before", 12 * drawn * size)
 
         dtype = self["generator"].dtype
         code = np.empty((len(numbers), 0), dtype)
@@ -143,6 +149,16 @@ def _batch(path, generator, inputs, shape):
     return min(BATCH, max(1, AT_A_TIME // largest))
 
 
+def _check_memory(what, needed):
+    """UserError if something needs more bytes than there are."""
+    usable = usable_memory()
+    if usable is not None and needed > usable:
+        raise UserError(
+            f"{what} would take {needed / 1e9:.1f} GB, this machine has {usable / 1e9:.1f} GB of "
+            "memory for them: ask for fewer"
+        )
+
+
 def _labels(label, numbers, classes):
     """The classes int64 (N,) that pictures of these numbers are to be of."""
     if label is None:
@@ -151,8 +167,7 @@ def _labels(label, numbers, classes):
     asked = [str(one) for one in ([label] if np.ndim(label) == 0 else label)]
     for one in asked:
         if one not in names:
-            known = ", ".join(classes[:LISTED]) + ", ..." * (len(classes) > LISTED)
-            raise UserError(f"label {one}: this generator knows {known}")
+            raise UserError(f"label {one}: this generator knows {few(classes, most=LISTED)}")
     if len(asked) not in (1, len(numbers)):
         raise UserError(f"{len(asked)} labels, {len(numbers)} pictures: give one, or one for each")
     return np.resize([names.index(one) % len(classes) for one in asked], len(numbers))
