@@ -158,7 +158,7 @@ ILL = {
         "G starves",
     ),
     "small, ten steps of G for one of D": (
-        partial(small, turns=10, lr_g=3e-3, lr_d=1e-4, dropout=0.0),
+        partial(small, steps=250, turns=10, lr_g=3e-3, lr_d=1e-4, dropout=0.0),
         "Collapse",
     ),
     "M1, rate times 2, b1 0.9": (

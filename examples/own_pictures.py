@@ -14,7 +14,7 @@ import argparse
 import minigan as mg
 from minigan import data, models, training
 from minigan.condition import join, join_backward
-from minigan.losses import bce_with_logits, hinge, non_saturating, wasserstein
+from minigan.losses import bce_with_logits, hinge, non_saturating, sigmoid, wasserstein
 
 LATENT = 64
 
@@ -25,6 +25,7 @@ LOSSES = {
     "wgan-gp": dict(norm="none", d_steps=3, penalty=10.0),
     "r1": dict(norm="none", d_steps=1, penalty=1.0),
 }
+OF_LOGITS = ("bce", "r1")  # of which D's scores are, else of any number
 
 
 def networks(options, classes):
@@ -42,30 +43,32 @@ def d_step(G, D, opt_d, real, code, z, options, epsilon):
     """One update of D: real images up, generated ones with the same labels down.
 
     real: (N, H, W, C).  code: (N, classes), or None where there is one kind.  z: (N, LATENT).
-    epsilon: the address of the penalty's random numbers.  Returns (loss, the penalty in it).
+    epsilon: the address of the penalty's random numbers.
+    Returns D's loss, the penalty in it, and D's mean probabilities where scores stand for such.
     """
     fake, _ = G.forward(labelled(z, code))
     D.zero_grad()
     # First the penalty, so that its caches are gone when the next ones come.
-    penalty = 0.0
+    loss, values = 0.0, {}
     if options.loss == "wgan-gp":
-        penalty = mg.penalty.gradient_penalty(
+        loss = values["penalty"] = mg.penalty.gradient_penalty(
             D, real, fake, weight=options.penalty, condition=code, **epsilon
         )
     elif options.loss == "r1":
-        penalty = mg.penalty.r1(D, real, weight=options.penalty, condition=code)
-    loss = penalty
-    for images, is_real in ((real, True), (fake, False)):
+        loss = values["penalty"] = mg.penalty.r1(D, real, weight=options.penalty, condition=code)
+    for name, images in (("d_real", real), ("d_fake", fake)):
         scores, cache = D.forward(labelled(images, code))
-        part, dscores = d_loss(scores, is_real, options.loss)
+        part, dscores = d_loss(scores, name == "d_real", options.loss)
         D.backward(dscores, cache, need_dx=False)
         loss = loss + part
+        if options.loss in OF_LOGITS:
+            values[name] = sigmoid(scores).mean()
     opt_d.step()
-    return loss, penalty
+    return dict(d_loss=loss, **values)
 
 
 def g_step(G, D, opt_g, code, z, options):
-    """One update of G, through D, which stays as it is.  Returns the loss."""
+    """One update of G, through D, which stays as it is.  Returns the loss, and |dfake|."""
     fake, g_cache = G.forward(labelled(z, code))
     scores, d_cache = D.forward(labelled(fake, code))
     loss, dscores = g_loss(scores, options.loss)
@@ -74,7 +77,7 @@ def g_step(G, D, opt_g, code, z, options):
     G.zero_grad()
     G.backward(dfake, g_cache, need_dx=False)
     opt_g.step()
-    return loss
+    return dict(g_loss=loss, norm_dfake=mg.norm(dfake))
 
 
 def labelled(x, code):
@@ -84,16 +87,15 @@ def labelled(x, code):
 
 def d_loss(scores, is_real, loss):
     """(D's loss on real or on generated images, its gradient), of their scores (N, 1)."""
-    if loss == "hinge":
-        return hinge(scores, -1 if is_real else +1)
-    if loss == "wgan-gp":
-        return wasserstein(scores, -1 if is_real else +1)
-    return bce_with_logits(scores, 1.0 if is_real else 0.0)
+    if loss in OF_LOGITS:
+        return bce_with_logits(scores, 1.0 if is_real else 0.0)
+    critics = hinge if loss == "hinge" else wasserstein
+    return critics(scores, -1 if is_real else +1)
 
 
 def g_loss(scores, loss):
     """(G's loss, its gradient), of the scores (N, 1) of its images."""
-    return wasserstein(scores, -1) if loss in ("hinge", "wgan-gp") else non_saturating(scores)
+    return non_saturating(scores) if loss in OF_LOGITS else wasserstein(scores, -1)
 
 
 def sides(text):
@@ -161,9 +163,9 @@ def main(argv=None):
         real, code = batch if latent.classes else (batch, None)
         for i in range(options.d_steps):
             z, epsilon = run.draw_latent(f"D step {i}"), run.address(f"epsilon {i}")
-            loss, penalty = d_step(G, D, opt_d, real, code, z, options, epsilon)
-        g = g_step(G, D, opt_g, code, run.draw_latent("G step"), options)
-        run.log(d_loss=loss, g_loss=g, penalty=penalty)
+            of_d = d_step(G, D, opt_d, real, code, z, options, epsilon)
+        of_g = g_step(G, D, opt_g, code, run.draw_latent("G step"), options)
+        run.log(**of_d, **of_g)
 
 
 if __name__ == "__main__":

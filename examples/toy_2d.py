@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+import minigan as mg
 from minigan import data, training
 from minigan.errors import UserError
 from minigan.regular import open_regular
@@ -109,7 +110,8 @@ def main(argv=None):
         if len(world.centres):
             drawn, _ = run.generator.forward(made["z"], train=False)
             made["modes"], made["good"] = world.quality(drawn)
-        names = ("d_loss", "g_loss", "penalty", "modes", "good")
+        made["norm_dfake"] = mg.norm(made["dfake"])
+        names = ("d_loss", "g_loss", "penalty", "modes", "good", "norm_dfake")
         run.log(**{name: made[name] for name in names if name in made})
 
 

@@ -73,10 +73,10 @@ class ByClass(Sequential):
     gradient at the planes is zero.  name, seed, dtype, kernels: as of a Sequential.  A pass raises
     ValueError for an input without planes, and for layers that make another number of scores.
 
-    Its work does not grow with the number of classes, and no layer has to learn first what the
-    planes are about.  Source: Mescheder et al. 2018 (arXiv:1801.04406), their conditional
-    experiments; the projection of Miyato and Koyama 2018 (arXiv:1802.05637) is the same up to a
-    score that all classes share.
+    Planes are copied and nothing is computed on them, so that many classes cost little, and no
+    layer has to learn first what they are about.  Source: Mescheder et al. 2018
+    (arXiv:1801.04406), their conditional experiments; the projection of Miyato and Koyama 2018
+    (arXiv:1802.05637) is the same up to a score that all classes share.
     """
 
     def __init__(self, layers, *, classes, **settings):

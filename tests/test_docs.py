@@ -66,7 +66,7 @@ def test_the_readme_example_runs(tmp_path, monkeypatch, capsys):
     assert "100,609" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("page", [*CHAPTERS, "data", "fast", "own_pictures"])
+@pytest.mark.parametrize("page", [*CHAPTERS, "data", "fast", "own_pictures", "plane"])
 def test_the_code_blocks_of_a_page_run(page, monkeypatch):
     """A text block behind a python block is what that prints."""
     monkeypatch.chdir(ROOT)

@@ -43,7 +43,7 @@ def train(*words):
 
 RUNS = [
     ["--loss", "bce", "--norm", "batch", "--channels", 1],
-    ["--loss", "hinge"],
+    ["--loss", "hinge", "--channels", 4],
     ["--loss", "wgan-gp", "--norm", "spectral"],
     ["--loss", "wgan-gp", "--d-steps", 2, "--upsample", "nearest"],
     ["--loss", "r1", "--average", 0],
@@ -63,7 +63,8 @@ def test_class_folders_to_a_sheet_by_name(words, photos, tmp_path, capsys):
         sample = ("sample", "whole/checkpoint.npz", "--label", label, "--count", 3)
         assert run(tools, *sample, "--out", f"{label}.npy") == 0
     cat, horse, one = (np.load(tmp_path / f"{label}.npy") for label in ("cat", "horse", "1"))
-    assert cat.shape == (3, 16, 21, 1 if "--channels" in words else 3)
+    channels = words[words.index("--channels") + 1] if "--channels" in words else 3
+    assert cat.shape == (3, 16, 21, channels)
     np.testing.assert_array_equal(horse, one)
     assert (cat != horse).any()
     assert run(tools, *sample[:3], "dog", "--out", "dog.npy") == 2
@@ -78,6 +79,18 @@ def test_pictures_of_one_kind(photos, tmp_path, capsys):
     assert networks["discriminator"].output_shape((16, 21, 3)) == (1,)
     assert run(tools, "sample", "run/checkpoint.npz", "--label", "cat", "--out", "x.png") == 2
     assert "draws pictures of one kind" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("loss, columns", [
+    ("r1", "d_loss,penalty,d_real,d_fake,g_loss,norm_dfake"),
+    ("bce", "d_loss,d_real,d_fake,g_loss,norm_dfake"),
+    ("wgan-gp", "d_loss,penalty,g_loss,norm_dfake"),
+    ("hinge", "d_loss,g_loss,norm_dfake"),
+])  # fmt: skip
+def test_what_is_recorded(loss, columns, tmp_path):
+    assert train("--limit", 4, "--steps", 1, "--loss", loss, "--out", "run") == 0
+    head = (tmp_path / "run" / "history.csv").read_text().splitlines()[0]
+    assert head.startswith(f"step,epoch,{columns}")
 
 
 def test_without_data_it_draws_what_is_built_in(tmp_path):
@@ -138,7 +151,7 @@ def test_the_step_of_d(loss, inputs):
 
     def value():
         D.buffers = buffers
-        return module.d_step(G, D, opt, real, code, z, options, epsilon)[0]
+        return module.d_step(G, D, opt, real, code, z, options, epsilon)["d_loss"]
 
     value()
     assert opt.steps == 1 and not G.grads.any()
@@ -153,7 +166,7 @@ def test_the_step_of_g(loss, inputs):
 
     def value():
         D.buffers = buffers
-        return module.g_step(G, D, opt, code, z, options)
+        return module.g_step(G, D, opt, code, z, options)["g_loss"]
 
     value()
     assert opt.steps == 1 and not D.grads.any()

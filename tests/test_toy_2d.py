@@ -6,7 +6,7 @@ import types
 import numpy as np
 import parity
 import pytest
-from helpers import assert_same_results, run
+from helpers import arrays, assert_same_results, run
 from PIL import Image
 
 import minigan as mg
@@ -63,7 +63,8 @@ class TestRuns:
     ])  # fmt: skip
     def test_the_history(self, words, names, train, tmp_path):
         assert train("--out", "run", *SMALL, *words, "--steps", 2) == 0
-        assert columns(tmp_path / "run").dtype.names == ("step", "epoch", *names.split())
+        expected = ("step", "epoch", *names.split(), "norm_dfake")
+        assert columns(tmp_path / "run").dtype.names == expected
 
     def test_the_history_judges_what_the_generator_draws(self, train, tmp_path, monkeypatch):
         """Its average, of the z of the step, before the step's update: the mean of its points."""
@@ -118,6 +119,26 @@ class TestRuns:
         assert "generator" in capsys.readouterr().out
         assert train("--limit", 4, "--out", "run") == 2
         assert "--batch-size 256 is above the 4 points there are" in capsys.readouterr().err
+
+
+def test_a_run_on_the_device(traffic, train, tmp_path, monkeypatch):
+    """The CPU's numbers, and within a step nothing waits for the device."""
+    step, seen = Duel.step, []
+
+    def watched(*given):
+        before = len(traffic)
+        made = step(*given)
+        seen.extend(traffic[before:])
+        return made
+
+    words = (*SMALL, "--dtype", "float64", "--steps", 2)
+    assert train("--out", "here", *words) == 0
+    monkeypatch.setattr(Duel, "step", watched)
+    assert train("--out", "there", *words, "--device", "gpu") == 0
+    assert set(seen) <= {"upload"}
+    here, there = (arrays(tmp_path / name / "checkpoint.npz") for name in ("here", "there"))
+    for name in ("generator/params", "generator/trained/params", "discriminator/params"):
+        np.testing.assert_allclose(there[name], here[name], atol=1e-9, err_msg=name)
 
 
 class TestTheToolsOnACheckpointOfPoints:

@@ -1,4 +1,4 @@
-"""What the engine shows of itself: a step taken apart in a page, puzzles, and games in the plane.
+"""What the engine shows of itself: a step taken apart, puzzles, games in the plane, a lab.
 
 Uses everything else of minigan; nothing else uses it but the command.
 """

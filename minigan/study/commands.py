@@ -6,7 +6,7 @@ from ..training.options import integer
 
 
 def add_commands(commands):
-    """Add anatomy and puzzle to the subparsers of `minigan`."""
+    """Add anatomy, lab and puzzle to the subparsers of `minigan`."""
     sub = commands.add_parser("anatomy", help="one training step taken apart, as a page")
     sub.add_argument(
         "checkpoint",
@@ -28,6 +28,16 @@ def add_commands(commands):
     sub.add_argument("--out", type=Path, required=True, metavar="FILE.html", help="the page")
     sub.set_defaults(run=_anatomy)
 
+    sub = commands.add_parser("lab", help="watch a GAN learn in the plane, step inside a step")
+    sub.add_argument(
+        "--port",
+        type=integer(0, 65535),
+        default=8017,
+        help="of the page on 127.0.0.1; 0: any free one (8017)",
+    )
+    sub.add_argument("--no-browser", dest="browser", action="store_false", help="open none")
+    sub.set_defaults(run=_lab)
+
     sub = commands.add_parser("puzzle", help="find the fault in a copy of the plain engine")
     sub.add_argument("number", type=integer(1), nargs="?", help="which (default: list them)")
     sub.add_argument(
@@ -47,6 +57,12 @@ def _anatomy(options):
     from .anatomy import anatomy
 
     return anatomy(options)
+
+
+def _lab(options):
+    from .lab.server import lab
+
+    return lab(options)
 
 
 def _puzzle(options):

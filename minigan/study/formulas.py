@@ -57,7 +57,8 @@ def formula(function):
     source = textwrap.dedent(inspect.getsource(function))
     tree = ast.parse(source).body[0]
     # Neither the docstring nor a check says what is computed.
-    first, *others = [part for part in tree.body if not isinstance(part, ast.Expr)]
+    parts = [part for part in tree.body if not isinstance(part, ast.Expr)]
+    first, *others = parts or tree.body[-1:]
     shown = first.value if isinstance(first, ast.Return) else first
     line = " ".join(ast.get_source_segment(source, shown).split())
     return f"{line} ..." if others else line

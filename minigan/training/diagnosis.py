@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 EARLY = 100  # steps; before them only what cannot come right again is told
 LATE = 1000  # steps that are looked at, at most; fewer in a run of less than four times as many
@@ -21,12 +22,13 @@ CERTAIN = 0.08  # D's mean error; with labels between 0 and 0.1, 0.9 and 1 it en
 SLOPE = 0.03  # of a loss of G whose slope is at most 1
 VANISHED = 1e-8  # a gradient's norm; Adam's eps is as large, and no step comes of it
 SHRUNK = 1e-3  # of |dfake|, in terms of what it was
-POOR, FALLEN = 0.3, 0.35  # variety, and the same in terms of its best
-NONE = 0.1  # variety that is too little at any age but the first 300 steps
+POOR, FALLEN = 0.35, 0.35  # variety, and the same in terms of its best
+NONE = 0.15  # variety that is too little at any age but the first 300 steps
 FIXED = 0.5  # share of pixels at the end of their range, where the slope is zero to the last bit
 FURTHER = 1.4  # variety: black and white noise is further apart than pictures are
 APART = 0.03  # verdicts on real and on generated pictures
 LARGEST_LOGIT, LARGEST_SCORE = 100, 1e4  # of losses
+STEEPEST = 100  # |dfake|; that of a D whose slope is held is below 1
 NEAR_OVERFLOW = 1e-6  # of the largest number of a dtype
 PERIODS = 2.5  # of a circle, that must be seen
 RESTING = 0.6  # of a swing, that is left in the second half
@@ -165,13 +167,15 @@ def collapse(course):
     steps, variety = course.rows("variety")
     if not len(variety):
         return None
-    fallen = variety < min(POOR, FALLEN * variety.max())
+    best, before = variety.max(), np.pad(variety, (2, 0), mode="edge")
+    variety = np.median(sliding_window_view(before, 3), axis=1)  # of the last three: it is noisy
+    fallen = variety < min(POOR, FALLEN * best)
     grows = variety[-1] > 1.2 * variety[len(variety) // 2]
     none = (variety < NONE) & (course.last >= 3 * EARLY) & (not grows)
     if where := course.lasting(steps, fallen | none):
         evidence = (
             f"two of G's pictures differ {variety[-1]:.2g} times as much as two of the data, and "
-            f"did {variety.max():.2g} times at best"
+            f"did {best:.2g} times at best"
         )
         return Verdict("Collapse", True, evidence, where)
 
@@ -206,7 +210,7 @@ def divergence(course):
     """A loss has left every scale on which a game is played.
 
     A logistic loss is at most the logit; scores of a critic have no natural size, and grow
-    for ever where nothing bounds its slope.
+    for ever where nothing bounds its slope, which |dfake| shows.
     """
     limit = LARGEST_LOGIT if course.logistic else LARGEST_SCORE
     steps, *losses = course.rows(*course.losses)
@@ -214,6 +218,10 @@ def divergence(course):
     if where := course.lasting(steps, size > limit):
         size = np.median(size[steps >= where[0]])
         evidence = f"losses are of size {size:.2g}, and {limit:g} would be large"
+        return Verdict("Divergence", True, evidence, where)
+    steps, norm = course.rows("norm_dfake")
+    if where := course.lasting(steps, norm > STEEPEST):
+        evidence = f"|dfake| is {np.median(norm[steps >= where[0]]):.2g}: D's slope has no bound"
         return Verdict("Divergence", True, evidence, where)
 
 

@@ -1,5 +1,7 @@
 """What every run measures, beside what its example logs: gradients, and how pictures differ."""
 
+import numpy as np
+
 from ..arrays import norm
 
 NORMS_EVERY = 10  # steps: a norm is a pass over the gradients, whose size is that of the weights
@@ -49,5 +51,5 @@ def spread(images):
     x = images.reshape(n, -1)
     x = x - x.mean(axis=0)  # or the distances of nearly equal pictures are lost in rounding
     squares = (x * x).sum(axis=1)
-    distances = (squares[:, None] + squares - 2 * (x @ x.T)).clip(0, None) ** 0.5
-    return distances.sum() / (n * (n - 1))
+    of_pairs = np.maximum(squares[:, None] + squares - 2 * (x @ x.T), 0)
+    return np.sqrt(of_pairs).sum() / (n * (n - 1))
