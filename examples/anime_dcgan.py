@@ -105,7 +105,7 @@ def judge(D, images, label):
 
 def main(argv=None):
     parser = training.parser(__doc__, name="anime_dcgan", epochs=25, batch_size=8)
-    parser.add_argument("--lr", type=training.number(0, 1), default=2e-4, help="learning rate")
+    parser.add_argument("--lr", type=training.rate, default=2e-4, help="learning rate")
     parser.add_argument("--b1", type=training.fraction, default=0.5, help="Adam's beta 1")
     parser.add_argument(
         "--fit", choices=("crop", "squash"), default="crop", help="how pictures become square"

@@ -132,7 +132,7 @@ def main(argv=None):
         metavar="FILE.csv",
         help="a table in CelebA's form (default: the one in or beside --data)",
     )
-    parser.add_argument("--lr", type=training.number(0, 1), default=5e-5, help="learning rate")
+    parser.add_argument("--lr", type=training.rate, default=5e-5, help="learning rate")
     parser.add_argument(
         "--critic-steps",
         type=training.integer(1, 100),

@@ -122,7 +122,7 @@ def load(options):
 
 def main(argv=None):
     parser = training.parser(__doc__, name="cifar_dcgan", epochs=50, batch_size=64)
-    parser.add_argument("--lr", type=training.number(0, 1), default=1e-3, help="learning rate")
+    parser.add_argument("--lr", type=training.rate, default=1e-3, help="learning rate")
     parser.add_argument("--b1", type=training.fraction, default=0.4, help="Adam's beta 1")
     parser.add_argument(
         "--classes",

@@ -160,8 +160,8 @@ def values(real_loss, fake_loss, g_loss, real_logits, fake_logits, dfake):
 
 def main(argv=None):
     parser = training.parser(__doc__, name="dcgan", epochs=10, batch_size=128)
-    parser.add_argument("--lr-g", type=training.number(0, 1), default=2e-4, help="of G")
-    parser.add_argument("--lr-d", type=training.number(0, 1), default=2e-4, help="of D")
+    parser.add_argument("--lr-g", type=training.rate, default=2e-4, help="of G")
+    parser.add_argument("--lr-d", type=training.rate, default=2e-4, help="of D")
     parser.add_argument("--b1", type=training.fraction, default=0.5, help="Adam's beta 1")
     parser.add_argument(
         "--fit", choices=("crop", "squash"), default="crop", help="how pictures become square"

@@ -152,8 +152,8 @@ def train_step(G, D, opt_g, opt_d, real, z_d, z_g):
 
 def main(argv=None):
     parser = training.parser(__doc__, name="mnist_conv_gan", epochs=5, batch_size=128)
-    parser.add_argument("--lr-g", type=training.number(0, 1), default=1e-4, help="of G")
-    parser.add_argument("--lr-d", type=training.number(0, 1), default=1e-5, help="of D")
+    parser.add_argument("--lr-g", type=training.rate, default=1e-4, help="of G")
+    parser.add_argument("--lr-d", type=training.rate, default=1e-5, help="of D")
     parser.add_argument("--b1", type=training.fraction, default=0.9, help="Adam's beta 1")
     parser.add_argument(
         "--pretrain",

@@ -115,7 +115,7 @@ def update_g(G, D, opt_g, z):
 def main(argv=None):
     # Half the tutorial's batch: in a few minutes, more steps count for more than larger ones.
     parser = training.parser(__doc__, name="mnist_dcgan", steps=900, batch_size=32, average=None)
-    parser.add_argument("--lr", type=training.number(0, 1), default=1e-3, help="learning rate")
+    parser.add_argument("--lr", type=training.rate, default=1e-3, help="learning rate")
     parser.add_argument("--b1", type=training.fraction, default=0.4, help="Adam's beta 1")
     parser.add_argument(
         "--original",

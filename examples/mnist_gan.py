@@ -96,7 +96,7 @@ def main(argv=None):
     parser = training.parser(__doc__, name="mnist_gan", epochs=10, batch_size=100, average=None)
     parser.add_argument(
         "--lr",
-        type=training.number(0, 1),
+        type=training.rate,
         help="learning rate (default: 1e-3; 2e-4 with --original)",
     )
     parser.add_argument(

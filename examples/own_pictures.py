@@ -126,7 +126,7 @@ def main(argv=None):
     add("--loss", choices=LOSSES, default="r1", help="what G and D play for")
     add("--norm", choices=models.NORM, help="of D's layers (default: what goes with the loss)")
     add("--upsample", choices=models.UPSAMPLE, default="transposed", help="how G enlarges")
-    add("--lr", type=training.number(0, 1), default=5e-4, help="learning rate")
+    add("--lr", type=training.rate, default=5e-4, help="learning rate")
     add(
         "--penalty",
         type=training.number(0, 1e6),

@@ -78,8 +78,8 @@ def main(argv=None):
         help="weight of the penalty, or the limit of clipped weights",
     )
     add("--activation", choices=ACTIVATIONS, default=Settings.activation, help="of both networks")
-    add("--g-lr", type=training.number(0, 1), default=Settings.g_lr, help="of G")
-    add("--d-lr", type=training.number(0, 1), default=Settings.d_lr, help="of D")
+    add("--g-lr", type=training.rate, default=Settings.g_lr, help="of G")
+    add("--d-lr", type=training.rate, default=Settings.d_lr, help="of D")
     add("--d-steps", type=training.integer(1, 100), default=Settings.d_steps, help="for one of G")
     options = training.parse(parser, argv)
     duel = duel_of(options)

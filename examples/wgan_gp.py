@@ -129,7 +129,7 @@ def main(argv=None):
     # The original took 512 images a step; 64 learn as well and fit any machine.
     parser = training.parser(__doc__, name="wgan_gp", epochs=25, batch_size=64)
     parser.add_argument(
-        "--lr", type=training.number(0, 1), help="learning rate (default: 2e-4, with --clip 5e-5)"
+        "--lr", type=training.rate, help="learning rate (default: 2e-4, with --clip 5e-5)"
     )
     parser.add_argument(
         "--critic-steps",

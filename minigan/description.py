@@ -38,6 +38,15 @@ LAYERS = {*layers.__all__}
 INITIALIZERS = {name for name, value in vars(init).items() if isinstance(value, type)}
 
 OPTION = either(BOOLEAN, NOTHING, number(), LINE, listing(either(number(), LINE), most=1000))
+PERIOD = record(
+    {
+        "step": STEPS,
+        "rates": mapping(number(), most=100),
+        "schedule": either(
+            NOTHING, record({"name": constant("linear", "cosine"), "steps": integer(1, 2**53)})
+        ),
+    }
+)
 RUN = record(
     {
         "name": NAME,
@@ -61,7 +70,8 @@ RUN = record(
         ),
         "value_range": listing(number(-1e6, 1e6), least=2, most=2),
         "step": STEPS,
-    }
+    },
+    optional={"rates": listing(PERIOD, most=1000)},
 )
 
 

@@ -221,6 +221,11 @@ class Layer:
         for name in self.param_specs:
             yield name, self._tensors[name], self._tensors[f"{name}_grad"]
 
+    def named_state(self):
+        """Yields (name, tensor) of every tensor that is saved: parameters and moving averages."""
+        for name in (*self.param_specs, *self.buffer_specs):
+            yield name, self._tensors[name]
+
     def to(self, device):
         """Move the tensors to "cpu" or "gpu" in place; returns the layer.
 
@@ -528,9 +533,19 @@ class Sequential(Layer):
             layer.begin_step(step)
 
     def named_tensors(self):
-        for index, layer in enumerate(self._layers):
+        for place, layer in self._places():
             for name, param, grad in layer.named_tensors():
-                yield f"{index}.{type(layer).__name__.lower()}.{name}", param, grad
+                yield f"{place}.{name}", param, grad
+
+    def named_state(self):
+        for place, layer in self._places():
+            for name, tensor in layer.named_state():
+                yield f"{place}.{name}", tensor
+
+    def _places(self):
+        """Yields (name, layer): "0.dense", "1.leakyrelu", ..."""
+        for index, layer in enumerate(self._layers):
+            yield f"{index}.{type(layer).__name__.lower()}", layer
 
     def use_kernels(self, kernels):
         super().use_kernels(kernels)

@@ -143,7 +143,7 @@ def test_the_words_of_a_kernel_are_not_read(prompt):
         (["--epochs", "x"], "argument --epochs: 'x' is not an integer of at least 1"),
         (["--epochs"], "argument --epochs: expected one argument"),
         (["--epochs=--"], "--epochs"),
-        (["--lr", "3"], "unrecognized arguments: --lr 3"),
+        (["--momentum", "3"], "unrecognized arguments: --momentum 3"),
         (["--device", "tpu"], "invalid choice: 'tpu'"),
         (["--resume", "--out", "none"], "no checkpoint at none"),
     ],

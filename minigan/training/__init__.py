@@ -4,9 +4,20 @@ It knows networks and optimizers as flat vectors and nothing of layers' insides.
 """
 
 from .command import command
+from .init_from import init_from
 from .latent import Latent
 from .memory import keep_freed_memory
-from .options import channels, fraction, integer, number, parse, parser, settings, summarize
+from .options import (
+    channels,
+    fraction,
+    integer,
+    number,
+    parse,
+    parser,
+    rate,
+    settings,
+    summarize,
+)
 from .progress import Progress
 from .run import Run
 from .step import gan_step
@@ -19,11 +30,13 @@ __all__ = [
     "command",
     "fraction",
     "gan_step",
+    "init_from",
     "integer",
     "keep_freed_memory",
     "number",
     "parse",
     "parser",
+    "rate",
     "settings",
     "summarize",
 ]

@@ -13,6 +13,7 @@ from .checkpoint import TRAINED, Checkpoint
 from .examine import diagnose
 from .options import integer
 from .pictures import grid, save_gif, save_png
+from .rates import describe
 from .report import report
 from .sampling import load
 
@@ -197,3 +198,5 @@ def info(options):
         )
         for name, value in checkpoint.run["options"].items():
             print(printable(f"  {name}: {value}"))
+        for period in checkpoint.run.get("rates", []):
+            print(printable(f"from step {period['step'] + 1:,} on: {describe(period)}"))

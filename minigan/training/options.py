@@ -20,8 +20,9 @@ from . import shortage, together
 from .checkpoint import Checkpoint
 from .memory import refuse_what_does_not_fit, take_what_fits_elsewhere
 from .prompt import at_a_prompt
+from .rates import CONSTANT, SCHEDULES
 from .results import CHECKPOINT, check_unused
-from .resume import bring_in
+from .resume import FREE, bring_in
 
 LARGEST = 2**53  # of whole numbers: further, a float cannot tell them apart
 SMALLEST = 2.0**-126  # normal number of float32
@@ -44,6 +45,11 @@ class Parser(argparse.ArgumentParser):
             if action.nargs != "*" and getattr(found, action.dest, None) == []:
                 self.error(f"argument {'/'.join(action.option_strings)}: expected a value")
         return found, rest
+
+    @property
+    def free(self):
+        """Names of the options that a resumed run may change; what it does is recorded."""
+        return FREE | {action.dest for action in self._actions if action.type is rate}
 
     def error(self, message):
         raise UserError(message)
@@ -73,6 +79,12 @@ def parser(description, *, name, batch_size, epochs=None, steps=None, average=0.
     add("--batch-size", type=integer(1), default=batch_size, help="images a step")
     add("--seed", type=integer(0, 2**64 - 1), default=0, help="of everything random")
     add(
+        "--lr-schedule",
+        choices=(CONSTANT, *SCHEDULES),
+        default=CONSTANT,
+        help="of the learning rates over the run's steps: linear and cosine go to zero",
+    )
+    add(
         "--resume",
         action="store_true",
         help="go on with the run in --out, without it with the one that was saved last",
@@ -92,6 +104,12 @@ def parser(description, *, name, batch_size, epochs=None, steps=None, average=0.
 
     add = result.add_argument_group("the networks").add_argument
     add("--width", type=number(0, 16), default=1.0, help="scales the channels of both networks")
+    add(
+        "--init-from",
+        type=path,
+        metavar="CHECKPOINT",
+        help="begin with the weights of another run, those that fit; a file, or a run's folder",
+    )
     add("--summary", action="store_true", help="print both networks and exit")
 
     add = result.add_argument_group("the results").add_argument
@@ -166,7 +184,7 @@ def parse(parser, argv=None):
     if options.summary:
         return options
     shortage.advice = shortage.before_the_run
-    given = _given(parser, argv)
+    given, options.free = _given(parser, argv), parser.free
     if options.out is None:
         name = parser.get_default("name")
         options.out = (options.resume and _last_saved(name)) or _free_folder(name)
@@ -177,6 +195,8 @@ def parse(parser, argv=None):
         bring_in(parser, Checkpoint(options.out / CHECKPOINT), options, given)
     else:
         check_unused(options.out)
+        if options.init_from:  # before the data are read, which may take minutes
+            Checkpoint(options.init_from)
     if options.keep_best and not options.score_every:
         raise UserError(f"--keep-best {options.keep_best} needs --score-every EPOCHS")
     if on_cpu and options.device != "cpu":  # as the checkpoint said
@@ -214,7 +234,7 @@ def settings(name, *, out=None, resume=False, **values):
 
 def configuration(options):
     """What of the options a checkpoint keeps, as JSON-ready data."""
-    left_out = ("out", "resume", "command", "name", "summary")
+    left_out = ("out", "resume", "command", "name", "summary", "free")
     return {key: value for key, value in vars(options).items() if key not in left_out}
 
 
@@ -275,6 +295,11 @@ def number(low, high):
         return value
 
     return convert
+
+
+def rate(text):
+    """An argparse type: a learning rate, above 0 up to 1.  A resumed run may have another one."""
+    return number(0, 1)(text)
 
 
 def fraction(text):

@@ -4,12 +4,14 @@ import argparse
 
 from ..errors import UserError
 from .batches import things
+from .rates import CONSTANT
 
-# A resumed run may change these; everything else is part of what it computes.
+# A resumed run may change these and its learning rates, which it keeps a record of; everything
+# else is part of what it computes.
 # (--data may say the same pictures differently: the pictures themselves are compared.)
 FREE = {
     "out", "resume", "device", "data", "epochs", "steps", "sample_every", "score_every", "keep",
-    "keep_best",
+    "keep_best", "lr_schedule",
 }  # fmt: skip
 
 
@@ -23,30 +25,33 @@ def bring_in(parser, checkpoint, options, given):
     run, path = checkpoint.run, checkpoint.path
     if run is None or run["name"] != options.name:
         raise UserError(f"{path} was not written by this program: give --out of one of its runs")
-    before = {
-        "average": 0.0,
-        "kernels": "fast",
-        "mirror": False,
-        "local_batchnorm": False,
-    }  # of a run without them
+    before = {  # of a run without them
+        "average": 0.0, "kernels": "fast", "mirror": False, "local_batchnorm": False,
+        "lr_schedule": CONSTANT, "init_from": None,
+    }  # fmt: skip
     stored = before | run["options"]
     actions = {action.dest: action for action in parser._actions}
     for name, value in stored.items():
         problem = _problem(actions.get(name), value)
         if problem:
             raise UserError(f"{path} says {name} is {str(value)[:60]!r}: {problem}")
-    check_same(stored, given, path)
+    if given.get("init_from", stored["init_from"]) != stored["init_from"]:
+        raise UserError(
+            f"--init-from {given['init_from']} is for a run that begins, and {path} has begun: "
+            "leave it out, or give another --out without --resume"
+        )
+    check_same(stored, given, path, parser.free)
     for name in stored.keys() - given.keys():
         setattr(options, name, stored[name])
     if options.epochs is None and options.steps is None:
         raise UserError(f"{path} does not say how long the run is: give --epochs or --steps")
 
 
-def check_same(stored, here, path):
+def check_same(stored, here, path, free):
     """UserError naming each option that differs between two dicts, and is not free to."""
     differing = [
         f"{name} is {stored[name]} there, {here[name]} here"
-        for name in stored.keys() & here.keys() - FREE
+        for name in stored.keys() & here.keys() - free
         if here[name] != stored[name]
     ]
     if differing:

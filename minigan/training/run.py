@@ -32,6 +32,7 @@ from .batches import Batches, check_classes
 from .checkpoint import TRAINED, Checkpoint, save, state
 from .diagnosis import diagnose
 from .history import MEASURED
+from .init_from import init_from
 from .interrupts import NO_READER, Interrupts
 from .lock import locked
 from .measures import Measures
@@ -41,6 +42,7 @@ from .pictures import pillow_image
 from .plot import loss_curve
 from .progress import Progress
 from .prompt import at_a_prompt
+from .rates import Rates
 from .record import NotFiniteError, Record
 from .report import page
 from .results import CHECKPOINT, GIF, HISTORY, LOSSES, REPORT, Results
@@ -112,6 +114,9 @@ class Run:
         )
         self.steps_per_epoch = self.batches.per_epoch
         self.total_steps = options.steps or options.epochs * self.steps_per_epoch
+        if options.init_from and not options.resume:
+            say(init_from(networks, options.init_from))
+        self._rates = Rates(optimizers, options.lr_schedule, self.total_steps)
         for part in (*networks.values(), *optimizers.values()):
             part.to(self.device)
         # The networks as a checkpoint names them; its "generator" is the one that draws.
@@ -235,6 +240,7 @@ class Run:
         processes.here.begin_batch(self.batch_size)
         for network in self._stored.values():
             network.begin_step(self.step)
+        self._rates.begin_step(self.step)
         self._within = Within(self.networks, self.optimizers)
 
     def _end_step(self):
@@ -289,7 +295,11 @@ class Run:
         if not resume:
             self._save()
             return
-        self._write_sheet(f"epoch_{self._epoch:03d}")  # that of now, whatever lies there
+        if self._rates.change:
+            self._save()  # first: what is said holds, even if the run is killed at once
+            note(self._rates.change)
+        else:
+            self._write_sheet(f"epoch_{self._epoch:03d}")  # that of now, whatever lies there
         if self.step < self.total_steps:
             note(f"resuming after step {self.step:,} of {self.total_steps:,}")
             if self.device == "gpu":
@@ -299,16 +309,23 @@ class Run:
 
     def _write_config(self):
         sizes = {name: network.param_count for name, network in self.networks.items()}
-        about = {"data_source": self.dataset.source, "version": __version__, "parameters": sizes}
+        about = {
+            "data_source": self.dataset.source,
+            "rates": self._rates.periods,
+            "version": __version__,
+            "parameters": sizes,
+        }
         self._results.write_config(self._configuration | about)
 
     def _restore(self, checkpoint):
         """Go back to a checkpoint; whether the history had to be repaired."""
         # Others may have changed it since `parse` looked.
-        check_same(checkpoint.run["options"], self._configuration, checkpoint.path)
+        stored = checkpoint.run["options"]
+        check_same(stored, self._configuration, checkpoint.path, self.options.free)
         check_data(checkpoint, self._data, self.total_steps)
         checkpoint.restore(self._stored, self.optimizers)
         self.step = self.saved_step = checkpoint.run["step"]
+        self._rates.resume(self.step, checkpoint.run.get("rates", []))
         return self._record.restore(self.step, checkpoint.history)
 
     def _read_losses(self):
@@ -368,6 +385,7 @@ class Run:
             "latent": vars(self.latent),
             "value_range": list(self.value_range),
             "step": self.step,
+            "rates": self._rates.periods,
         }
 
     def _write_sheet(self, name):
