@@ -122,7 +122,7 @@ SEEN_ELSEWHERE = [
     ),
     mutant(
         "BatchNorm of images reduces over the batch only", NORM,
-        "mean, variance = features.moments(x)\n"
+        "mean, variance = plain.pooled(*features.moments(x), across)\n"
         "    plain.average(moving_mean, mean, momentum)\n"
         "    plain.average(moving_variance, variance, momentum)",
         "mean, variance = plain.moments(x, (0,))\n"
@@ -132,7 +132,7 @@ SEEN_ELSEWHERE = [
     ),
     mutant(
         "BatchNorm of images on another axis than the last reduces over the batch only", PLAIN,
-        "mean, variance = moments(x, axes)\n"
+        "mean, variance = pooled(*moments(x, axes), across)\n"
         "    average(moving_mean, mean.reshape(-1), momentum)\n"
         "    average(moving_variance, variance.reshape(-1), momentum)",
         "mean, variance = moments(x, (0,))\n"
@@ -246,7 +246,7 @@ SEEN_ELSEWHERE = [
     ),
     mutant(
         "the same first batch for ever", BATCHES,
-        "self._order[batch * self.size :", "self._order[0 * batch :",
+        "order[batch * self.size :", "order[0 * batch :",
         EPOCHS,
     ),
     mutant(
@@ -329,11 +329,11 @@ OF_OUR_OWN = [
     mutant("Sigmoid: 1 - y for y (1 - y)", PLAIN, "dy * y * (1 - y)", "dy * (1 - y)", GRADIENTS),
     # Normalisation
     mutant("normalisation: backward forgets the mean of g", PLAIN,
-           "g - mean_of(g, axes)", "g", GRADIENTS),
+           "g - mean_of(g, axes, across)", "g", GRADIENTS),
     mutant("BatchNorm in blocks: backward forgets the mean of g", FEATURES,
            "            along_h += shift\n", "", GRADIENTS),
     mutant("normalisation: backward forgets the variance's part", PLAIN,
-           " - h * mean_of(g * h, axes)", "", GRADIENTS),
+           " - h * mean_of(g * h, axes, across)", "", GRADIENTS),
     mutant("BatchNorm in blocks: backward forgets the variance's part", FEATURES,
            "along_h *= slope", "along_h *= 0", GRADIENTS),
     mutant("normalisation: eps outside the root", PLAIN,
@@ -344,13 +344,13 @@ OF_OUR_OWN = [
            "k.inverse_deviation(self.along(self.moving_variance, x), self.eps)",
            "1 / (self.along(self.moving_variance, x) ** 0.5 + self.eps)", FEATURE_BY_FEATURE),
     mutant("normalisation: double backward forgets the scale's part", PLAIN,
-           " - scale * h * mean_of(dx_bar * dx, axes)", "", GRADIENTS),
+           " - scale * h * mean_of(dx_bar * dx, axes, across)", "", GRADIENTS),
     mutant("normalisation: double backward forgets gamma's gradient", LAYERS,
            'self.add_grad("gamma_grad", dgamma)\n        return', "return", GRADIENTS),
     mutant("BatchNorm: momentum the other way round", LAYERS,
-           "*moving, self.momentum)", "*moving, 1 - self.momentum)", BY_HAND),
+           "*moving, self.momentum, self", "*moving, 1 - self.momentum, self", BY_HAND),
     mutant("BatchNorm: batch statistics in evaluation mode", LAYERS,
-           "        if train:\n", "        if True:\n", BY_HAND),
+           "if train:\n            if not x", "if True:\n            if not x", BY_HAND),
     mutant("BatchNorm: evaluation moves the averages", LAYERS,
            "mean = self.along(self.moving_mean, x)",
            "self.moving_mean += 1e-3\n            mean = self.along(self.moving_mean, x)", BY_HAND),

@@ -49,7 +49,8 @@ MUTANTS = [
            "return self.forward(dx_bar)[0], None",
            f"{NUMERIC}[conv, leaky-gradient penalty-True]"),
     mutant("no curvature in BatchNorm", PLAIN,
-           "jacobian(q, h, scale, axes) - scale * h * mean_of(dx_bar * dx, axes)", "0 * q",
+           "jacobian(q, h, scale, axes, across) - scale * h * mean_of(dx_bar * dx, axes, across)",
+           "0 * q",
            f"{ORACLE}[dense, batch-True]"),
     mutant("a convolution's double backward leaves its weights out", LAYERS,
            "conv_y_dw(dx_bar, dy, self.weight, g)\n"
@@ -59,7 +60,7 @@ MUTANTS = [
     # The penalty
     mutant("one epsilon for the batch", PENALTY,
            "one_a_sample = (len(real),) + (1,)", "one_a_sample = (1,) + (1,)", EPSILON),
-    mutant("a normal epsilon", PENALTY, "random.uniform(", "random.normal(", EPSILON),
+    mutant("a normal epsilon", PENALTY, "random.uniform,", "random.normal,", EPSILON),
     mutant("one epsilon for all steps", PENALTY, "step=random.numbered(step)", "step=0", EPSILON),
     mutant("slopes at the generated samples alone", PLAIN,
            "fake + epsilon * (real - fake)", "fake + 0 * epsilon", EPSILON),
