@@ -15,6 +15,7 @@ from .. import init, layers, losses, optim, penalty
 from ..arrays import to_host
 from ..average import MovingAverage
 from ..network import Sequential
+from ..threads import calling_thread_alone
 from ..training.latent import KINDS, Latent
 from .game import LOSSES
 from .worlds import COUNT
@@ -154,8 +155,9 @@ class Duel:
     def step(self, real, step, *, d=True, g=True):
         """A whole training step; returns the values of its stages, the last of each name."""
         values = {}
-        for stage in self.stages(real, step, d=d, g=g):
-            values |= stage.values
+        with calling_thread_alone():
+            for stage in self.stages(real, step, d=d, g=g):
+                values |= stage.values
         return values
 
     def stages(self, real, step, *, d=True, g=True):
