@@ -8,6 +8,7 @@ way that a check fails: a mutant that cannot be imported proves nothing.  The sa
 must pass on a copy without fault.
 """
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.host
 ROOT = Path(__file__).parents[1]
 WORKERS = 2
 TIMEOUT = 120  # seconds for the checks of one mutant: a fault may make an endless loop
+LONG = 600  # for those of all
 
 # pytest, and the type of each exception that ended a test.
 RUNNER = """
@@ -47,12 +49,12 @@ def copy_project(source, target):
     return target
 
 
-def run_checks(project, checks):
+def run_checks(project, checks, timeout=TIMEOUT):
     """(exit code of pytest, its output) of the checks, run against a copy of the project."""
     environment = os.environ | {"PYTHONPATH": str(project), "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-c", RUNNER, *(f"tests/{check}" for check in checks)],
-        cwd=project, env=environment, timeout=TIMEOUT, text=True,
+        cwd=project, env=environment, timeout=timeout, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     assert f"engine: {project / 'minigan'}" in done.stdout, done.stdout  # this copy, imported
@@ -88,27 +90,37 @@ def try_mutant(mutant, template, folder):
     return None
 
 
-@pytest.fixture(scope="module")
-def baseline(tmp_path_factory):
-    """(a copy of the project, exit code, output) of all checks on the copy without fault."""
-    template = copy_project(ROOT, tmp_path_factory.mktemp("baseline"))
-    checks = dict.fromkeys(check for mutant in MUTANTS for check in mutant.checks)
-    return template, *run_checks(template, checks)
+@contextlib.contextmanager
+def judging(template, session, test, folder):
+    """A function mutant -> `try_mutant` of it, for those that a test is to be run with.
 
-
-@pytest.fixture(scope="module")
-def verdicts(baseline, request, tmp_path_factory):
-    """Mutant -> future of `try_mutant`, for all that are to be tested, two at a time."""
-    template, _, _ = baseline
-    folder = tmp_path_factory.mktemp("mutants")
-    wanted = [item.callspec.params["mutant"] for item in request.session.items
-              if item.function.__name__ == test_mutant_is_killed.__name__]  # fmt: skip
+    They are tried two at a time, unless pytest itself has several tests under way.
+    """
+    wanted = [item.callspec.params["mutant"] for item in session.items if item.function is test]
+    places = {mutant: folder / str(number) for number, mutant in enumerate(wanted)}
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        yield lambda mutant: try_mutant(mutant, template, places[mutant])
+        return
     with ThreadPoolExecutor(WORKERS) as pool:
-        yield {
-            mutant: pool.submit(try_mutant, mutant, template, folder / str(number))
-            for number, mutant in enumerate(wanted)
+        futures = {
+            mutant: pool.submit(try_mutant, mutant, template, place)
+            for mutant, place in places.items()
         }
+        yield lambda mutant: futures[mutant].result()
         pool.shutdown(cancel_futures=True)
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    """A copy of the project without fault."""
+    return copy_project(ROOT, tmp_path_factory.mktemp("project"))
+
+
+@pytest.fixture(scope="module")
+def verdict(template, request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mutants")
+    with judging(template, request.session, test_mutant_is_killed, folder) as verdict:
+        yield verdict
 
 
 def test_names_differ():
@@ -116,14 +128,14 @@ def test_names_differ():
     assert len(set(names)) == len(names)
 
 
-def test_checks_pass_without_a_fault(baseline):
-    _, code, output = baseline
+def test_checks_pass_without_a_fault(template):
+    checks = dict.fromkeys(check for mutant in MUTANTS for check in mutant.checks)
+    code, output = run_checks(template, checks, LONG)
     assert code == 0, output
 
 
-def test_the_suite_can_fail(baseline, tmp_path):
+def test_the_suite_can_fail(template, tmp_path):
     """A harmless edit survives, broken code is no kill, and a text that is gone is noticed."""
-    template, _, _ = baseline
 
     def verdict(new, old="(x - t) ** 2", **how):
         edit = mutant("", PLAIN, old, new, "test_losses.py::test_scores", **how)
@@ -139,6 +151,6 @@ def test_the_suite_can_fail(baseline, tmp_path):
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_mutant_is_killed(mutant, verdicts):
-    problem = verdicts[mutant].result()
+def test_mutant_is_killed(mutant, verdict):
+    problem = verdict(mutant)
     assert problem is None, problem

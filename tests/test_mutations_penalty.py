@@ -4,11 +4,9 @@ As `test_mutations.py`, with a table of its own: what other engines and ports of
 wrong, and what is easily mistaken in a derivative of a derivative.
 """
 
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 from mutants import BATCHES, LAYERS, NETWORK, PLAIN, SHEET, mutant
-from test_mutations import ROOT, WORKERS, copy_project, run_checks, try_mutant
+from test_mutations import LONG, ROOT, copy_project, judging, run_checks
 
 pytestmark = pytest.mark.host
 
@@ -140,26 +138,19 @@ def template(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def verdicts(template, request, tmp_path_factory):
-    """Mutant -> future of `try_mutant`, for all that are to be tested, two at a time."""
+def verdict(template, request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("mutants")
-    wanted = [item.callspec.params["mutant"] for item in request.session.items
-              if item.function is test_mutant_is_killed]  # fmt: skip
-    with ThreadPoolExecutor(WORKERS) as pool:
-        yield {
-            mutant: pool.submit(try_mutant, mutant, template, folder / str(number))
-            for number, mutant in enumerate(wanted)
-        }
-        pool.shutdown(cancel_futures=True)
+    with judging(template, request.session, test_mutant_is_killed, folder) as verdict:
+        yield verdict
 
 
 def test_checks_pass_without_a_fault(template):
     checks = dict.fromkeys(check for mutant in MUTANTS for check in mutant.checks)
-    code, output = run_checks(template, checks)
+    code, output = run_checks(template, checks, LONG)
     assert code == 0, output
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_mutant_is_killed(mutant, verdicts):
-    problem = verdicts[mutant].result()
+def test_mutant_is_killed(mutant, verdict):
+    problem = verdict(mutant)
     assert problem is None, problem
