@@ -17,7 +17,9 @@ pytestmark = [
     pytest.mark.host,
     pytest.mark.skipif(MPIEXEC is None, reason="there is no mpiexec to start processes with"),
 ]
-EXAMPLES = Path(__file__).parent.parent / "examples"
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "examples"
+ENVIRONMENT = os.environ | {"MINIGAN_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
 SMALL = ("--steps 5 --batch-size 12 --limit 60 --dtype float64 --data digits").split()
 
 
@@ -26,7 +28,7 @@ def start(size, program, *words):
     ended = subprocess.run(
         [MPIEXEC, "-n", str(size), sys.executable, program, *map(str, words)],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120,
-        env=os.environ | {"MINIGAN_OFFLINE": "1"},
+        env=ENVIRONMENT,
     )  # fmt: skip
     return ended.returncode, ended.stdout
 
@@ -153,7 +155,7 @@ def test_processes_that_differ_are_refused(tmp_path):
 def test_without_mpi4py(tmp_path):
     (tmp_path / "mpi4py").mkdir()
     (tmp_path / "mpi4py" / "__init__.py").write_text("raise ImportError('not here')\n")
-    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
     ended = subprocess.run(
         [MPIEXEC, "-n", "2", sys.executable, EXAMPLES / "mnist_gan.py"],
         capture_output=True, text=True, timeout=60, env=os.environ | {"PYTHONPATH": path},

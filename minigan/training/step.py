@@ -1,5 +1,6 @@
 """A training step for those who do not want to write their own, as every example does."""
 
+from ..arrays import norm
 from ..condition import join, join_backward
 from ..losses import bce_with_logits, non_saturating, sigmoid
 
@@ -9,7 +10,7 @@ def gan_step(G, D, opt_g, opt_d, real, z_d, z_g, code=None):
 
     real: images (N, H, W, C); z_d, z_g: (N, size), what the generated ones are made of.  code:
     (N, classes) where both networks read one, as in examples/mnist_cgan.py; all images carry it.
-    Returns the losses and D's mean probabilities, for `run.log`.
+    Returns the losses, D's mean probabilities and |dfake|, for `run.log`.
     """
 
     def coded(x):
@@ -37,4 +38,6 @@ def gan_step(G, D, opt_g, opt_d, real, z_d, z_g, code=None):
     opt_g.step()
 
     d_real, d_fake = probabilities
-    return dict(d_loss=sum(losses), g_loss=g_loss, d_real=d_real, d_fake=d_fake)
+    return dict(
+        d_loss=sum(losses), g_loss=g_loss, d_real=d_real, d_fake=d_fake, norm_dfake=norm(dfake)
+    )
