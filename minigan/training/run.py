@@ -145,6 +145,7 @@ class Run:
         if options.score_every and self._writes:
             run = self._description()
             self._scoring = Scoring(dataset, run, latent, device=self.device, notify=say)
+            self._scoring.check_known(options.keep_best)
         self._progress = None  # there is one from the beginning of the loop on
         self._in_the_loop = False
 
