@@ -23,12 +23,12 @@ import numpy as np
 from .. import processes
 from ..arrays import array_module, resolve_device
 from ..average import MovingAverage
-from ..data.status import say
+from ..data.status import few, say
 from ..errors import Interrupted, RunFailed, UserError, printable
 from ..score import FIGURES
 from ..version import __version__
 from . import failures, keep, shortage, together
-from .batches import Batches, check_classes
+from .batches import Batches, absent, check_classes
 from .checkpoint import TRAINED, Checkpoint, save, state
 from .diagnosis import diagnose
 from .history import MEASURED
@@ -290,6 +290,8 @@ class Run:
         dataset = self.dataset
         count = f"{len(dataset.images):,} {self.batches.things}"
         note(f"data: {count} {dataset.name}, {dataset.source}")
+        if unknown := absent(dataset, self.latent.classes):
+            note(f"no {self.batches.things} of {few(unknown)}: what is drawn by this name is chance")
         note(f"parameters: {sizes}; {self.device}, {self.options.dtype}; results in {self.folder}")
         if who := together.description():
             note(who)
