@@ -224,6 +224,17 @@ def train(run, stop_at=None):
     return run
 
 
+def test_a_cell_whose_first_step_has_failed_is_run_again_with_other_data(tmp_path):
+    failing = cell(4, resume=True, channels=3)
+    with pytest.raises(ZeroDivisionError):
+        for _ in failing:
+            raise ZeroDivisionError
+    assert (tmp_path / "runs" / "own" / "checkpoint.npz").exists()
+    assert train(cell(4, resume=True)).step == 20
+    with pytest.raises(UserError, match="arrays here: of 2x6x1 there, 2x6x3 here"):
+        train(cell(8, resume=True, channels=3))
+
+
 @pytest.fixture
 def uninterrupted(tmp_path):
     """The folder of a run of four epochs in one go."""

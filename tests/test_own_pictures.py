@@ -71,6 +71,11 @@ def test_class_folders_to_a_sheet_by_name(words, photos, tmp_path, capsys):
     assert "this generator knows cat, horse" in capsys.readouterr().err
 
 
+def test_a_class_of_which_nothing_is_left(photos, tmp_path, capsys):
+    assert train("--data", photos, "--limit", 4, "--steps", 1, "--batch-size", 2) == 0
+    assert "no images of horse: what is drawn by this name is chance" in capsys.readouterr().err
+
+
 def test_pictures_of_one_kind(photos, tmp_path, capsys):
     assert train("--data", photos / "cat", "--out", "run") == 0
     assert "--label" not in capsys.readouterr().out

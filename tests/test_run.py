@@ -95,6 +95,20 @@ def test_results(gan, pictures, tmp_path, capsys, dtype):
     assert str(out / "samples.gif") in capsys.readouterr().out
 
 
+def test_of_short_epochs_the_curve_is_drawn_seldom_and_last_of_all(
+    gan, pictures, tmp_path, monkeypatch
+):
+    """Of few images an epoch takes less time than its curve."""
+    drawn = []
+    monkeypatch.setattr(
+        training.run, "loss_curve", lambda path, columns: drawn.append(len(columns["step"]))
+    )
+    short = ["--batch-size", 40, "--epochs", 40, "--width", 0.1]  # an epoch is a step
+    assert run(gan.main, *words(pictures, tmp_path / "out", *short)) == 0
+    assert drawn[:11] == [*range(1, 12)] and drawn[-1] == 40
+    assert len(drawn) == len({*drawn}) < 25
+
+
 def test_the_same_command_gives_the_same_bytes(gan, pictures, tmp_path, whole):
     assert run(example().main, *words(pictures, tmp_path / "again")) == 0
     assert_same_results(tmp_path / "again", whole)

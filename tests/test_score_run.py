@@ -156,6 +156,15 @@ def test_what_may_change_on_resume(gan, many, scored, capsys):
     assert "--keep-best recall needs --score-every EPOCHS" in capsys.readouterr().err
 
 
+def test_the_best_by_a_score_that_so_few_pictures_have_not(gan, pictures, tmp_path, capsys):
+    few = words(pictures, tmp_path / "few", "--score-every", 1, "--keep-best")
+    assert run(gan.main, *few, "frechet") == 2
+    message = "--keep-best frechet: no Frechet distance: it needs more than 64 pictures a set"
+    assert message in capsys.readouterr().err
+    assert run(gan.main, *few, "kernel") == 0
+    assert (tmp_path / "few" / "best.npz").exists()
+
+
 def test_the_best_is_the_first_of_the_best():
     columns = {"step": np.arange(1, 7), "recall": np.array([np.nan, 0.5, np.nan, 0.5, 0.6, 0.1])}
     columns["frechet"] = np.where(np.isnan(columns["recall"]), np.nan, 1 - columns["recall"])

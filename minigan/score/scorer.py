@@ -65,6 +65,12 @@ class Scorer:
         features, p = self.judge.read(batches)
         return self._figures(self._standardised(features), p, labels)
 
+    def missing(self, figure):
+        """Why these pictures have no value of a figure, a line; None where they have one."""
+        if figure == "frechet" and self.count <= self.judge.features:
+            return f"no Frechet distance: it needs more than {self.judge.features} pictures a set"
+        return None
+
     def floor(self):
         """The figures of as many other real pictures: the best that can be expected."""
         labels = self._train.labels[self._others] if self.parts.labelled else None
@@ -91,14 +97,14 @@ class Scorer:
                 f"taught: it is right on {self.accuracy:.2%} of {len(parts.reference):,}"
             )
         yield features
-        if self.count <= self.judge.features:
-            yield f"no Frechet distance: it needs more than {self.judge.features} pictures a set"
+        if problem := self.missing("frechet"):
+            yield problem
         yield "for comparing runs on the same data and as many pictures; not Inception's FID or KID"
 
     def _figures(self, fake, p, labels):
         real = self._real
         figures = dict.fromkeys(FIGURES, np.nan)
-        if min(len(fake), len(real)) > real.shape[1]:
+        if not self.missing("frechet"):
             figures["frechet"] = frechet_distance(real, fake)
         real, fake = real[:MOST_PAIRED], fake[:MOST_PAIRED]
         figures["kernel"] = kernel_distance(real, fake)

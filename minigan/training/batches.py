@@ -125,3 +125,8 @@ def check_classes(dataset, names):
             f"data {dataset.name} has the classes {few(dataset.classes)}, the generator draws "
             f"{few(names)}: give data of these classes"
         )
+
+
+def absent(dataset, names):
+    """Those of `names`, which the labels of the data number, of which it has nothing."""
+    return [name for label, name in enumerate(names) if not np.any(dataset.labels == label)]

@@ -21,7 +21,7 @@ from .checkpoint import Checkpoint
 from .memory import refuse_what_does_not_fit, take_what_fits_elsewhere
 from .prompt import at_a_prompt
 from .rates import CONSTANT, SCHEDULES
-from .results import CHECKPOINT, check_unused
+from .results import CHECKPOINT, check_unused, is_untrained
 from .resume import FREE, bring_in
 
 LARGEST = 2**53  # of whole numbers: further, a float cannot tell them apart
@@ -215,11 +215,13 @@ def settings(name, *, out=None, resume=False, **values):
         training.settings("mine", epochs=20, batch_size=64, device="auto")
 
     name: of the run.  out: its folder, runs/NAME by default.  resume: go on with the run in there
-    if there is one, so that a cell may be run again; else that is an error.  values: the other
+    if there is one, so that a cell may be run again; else that is an error.  One whose first step
+    has failed is begun anew.  values: the other
     options of `parser`, by default ten epochs and batches of 64.  Raises UserError as `parse`.
     """
     out = Path("runs", name) if out is None else Path(out)
-    resume = resume and os.path.exists(out / CHECKPOINT)
+    stored = out / CHECKPOINT
+    resume = resume and os.path.exists(stored) and not is_untrained(stored)
     if not resume:
         check_unused(out, "give resume=True to go on with it, or another out")
     words = [f"--out={out}"]

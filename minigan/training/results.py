@@ -30,11 +30,11 @@ def check_unused(folder, way_on="add --resume to go on with it, or give another 
     One that has not, such as one whose first step did not fit into memory, may be begun anew.
     """
     path = Path(folder) / CHECKPOINT
-    if os.path.lexists(path) and not _is_untrained(path):
+    if os.path.lexists(path) and not is_untrained(path):
         raise UserError(f"{folder} holds a run already: {way_on}")
 
 
-def _is_untrained(path):
+def is_untrained(path):
     """Whether this is the checkpoint of a run from before its first step, and sure to be."""
     try:
         description = Checkpoint(path).description

@@ -65,11 +65,15 @@ def check_data(checkpoint, here, total_steps):
     run, path = checkpoint.run, checkpoint.path
     there = run["data"]
     if there != here:
-        pixels = ", but with other pixels or labels" * (there["shape"] == here["shape"])
+        if there["shape"] == here["shape"]:
+            difference = ", but with other pixels or labels"
+        else:
+            shapes = ("x".join(map(str, data["shape"])) for data in (there, here))
+            difference = ": of {} there, {} here".format(*shapes)
         raise UserError(
             f"cannot resume {path} with other data: {there['count']} {things(there['shape'])} "
             f"{there['name']} there, {here['count']} {things(here['shape'])} {here['name']} "
-            f"here{pixels}"
+            f"here{difference}"
         )
     if total_steps < run["step"]:
         raise UserError(

@@ -23,12 +23,12 @@ import numpy as np
 from .. import processes
 from ..arrays import array_module, resolve_device
 from ..average import MovingAverage
-from ..data.status import say
+from ..data.status import few, say
 from ..errors import Interrupted, RunFailed, UserError, printable
 from ..score import FIGURES
 from ..version import __version__
 from . import failures, keep, shortage, together
-from .batches import Batches, check_classes
+from .batches import Batches, absent, check_classes
 from .checkpoint import TRAINED, Checkpoint, save, state
 from .diagnosis import diagnose
 from .history import MEASURED
@@ -52,6 +52,7 @@ from .sheet import draw, sheet
 from .within import Within
 
 READ_EVERY = 50  # steps between two readings of the losses from a GPU: each one waits for it
+REDRAW = 1.1  # growth of a run after which its curve is drawn again: of few data, epochs are short
 
 
 class Run:
@@ -127,6 +128,7 @@ class Run:
             self._stored = networks | {"generator": self._average.network, TRAINED: generator}
 
         self.step, self.saved_step = 0, None
+        self._curve_step = 0  # the steps of which losses.png is
         self._within = None  # the step that is under way
         self._data = self.batches.fingerprint()
         self._configuration = configuration(options)
@@ -143,6 +145,7 @@ class Run:
         if options.score_every and self._writes:
             run = self._description()
             self._scoring = Scoring(dataset, run, latent, device=self.device, notify=say)
+            self._scoring.check_known(options.keep_best)
         self._progress = None  # there is one from the beginning of the loop on
         self._in_the_loop = False
 
@@ -287,6 +290,8 @@ class Run:
         dataset = self.dataset
         count = f"{len(dataset.images):,} {self.batches.things}"
         note(f"data: {count} {dataset.name}, {dataset.source}")
+        if unknown := absent(dataset, self.latent.classes):
+            note(f"no {self.batches.things} of {few(unknown)}: what is drawn by this name is chance")
         note(f"parameters: {sizes}; {self.device}, {self.options.dtype}; results in {self.folder}")
         if who := together.description():
             note(who)
@@ -364,7 +369,8 @@ class Run:
         images = self._write_sheet(f"epoch_{self._epoch:03d}")
         columns = self._record.columns()
         if columns is not None:
-            loss_curve(self.folder / LOSSES, columns)
+            if self.step >= REDRAW * self._curve_step:
+                self._draw_curve(columns)
             for verdict in diagnose(columns, images, self.value_range, arrays):
                 if verdict.ill:
                     self._progress.note(f"epoch {self._epoch}: {verdict.name}: {verdict.evidence}")
@@ -410,10 +416,16 @@ class Run:
         self._write_gif()
         columns = self._record.columns()
         if columns is not None:
+            if self._curve_step != self.step:
+                self._draw_curve(columns)
             arrays = state(self._stored, self.optimizers)
             verdicts = diagnose(columns, self._draw(), self.value_range, arrays)
             self._results.write_report(page(self.folder, self.options.name, columns, verdicts))
         self._progress.close()
+
+    def _draw_curve(self, columns):
+        loss_curve(self.folder / LOSSES, columns)
+        self._curve_step = self.step
 
     def _write_gif(self):
         # No more than this run's own: the folder may hold pictures of a run that went further.

@@ -36,6 +36,14 @@ class Scoring:
                 f"data {dataset.name} has not their labels: say where they are with --data"
             )
 
+    def check_known(self, figure):
+        """UserError where there will be no value of a figure, such as --keep-best waits for."""
+        if problem := self.scorer.missing(figure):
+            count = f"{self.scorer.count:,}"
+            raise UserError(
+                f"--keep-best {figure}: {problem}, and here are {count}; take another figure"
+            )
+
     def scores(self, generator):
         """The figures of as many pictures as the scorer wants, a dict name -> float.
 
