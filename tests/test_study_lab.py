@@ -28,6 +28,7 @@ from minigan.__main__ import main
 from minigan.study import formulas
 from minigan.study.duel import GAMES, OPTIMIZERS, PENALTIES, STAGES, Duel, loss
 from minigan.study.lab import server as server_module
+from minigan.study.lab import session as session_module
 from minigan.study.lab import view
 from minigan.study.lab.curves import MOST, Curves
 from minigan.study.lab.mathml import mathml
@@ -305,6 +306,19 @@ def test_numbers_that_overflow_are_told_and_stop_it():
     assert re.match(r"The numbers have overflowed in step [\d,]+: ", frame["note"])
     assert not frame["running"]
     json.dumps(frame, allow_nan=False)
+
+
+def test_a_last_update_that_overflows_is_told_where_points_are_judged(monkeypatch):
+    """The values of the step are numbers still; what G draws after it is none."""
+    monkeypatch.setattr(session_module, "EVERY", 1)
+    steep = dict(loss="wasserstein", penalty="none", learns="G", optimizer="sgd", g_lr=10)
+    with session_of(g_layers=5, g_width=8, average=0.0, **steep) as session:
+        session.do({"do": "run"})
+        frame = until(session, lambda frame: frame["note"])
+        assert session._thread.is_alive()
+    assert frame["now"]["g_loss"] is not None and frame["now"]["g_grads"] is not None
+    assert re.match(r"The numbers have overflowed in step [\d,]+: ", frame["note"])
+    assert not frame["running"]
 
 
 def test_small_products_wake_no_other_threads():

@@ -219,14 +219,16 @@ class Session:
         self._now = [there.get(name, math.nan) for name in VALUES]
         self._curves.add(self._now)
         self._speed.note(self._step_count)
-        if not all(map(math.isfinite, there.values())):
+        finite = all(map(math.isfinite, there.values()))
+        if finite and self._step_count % EVERY == 0:
+            points = view.samples(self._duel, JUDGES, "judged", self._step_count)
+            if finite := bool(np.isfinite(points).all()):  # the update may have been too large
+                self._judge(points)
+        if not finite:
             self._pause()
             self._note = OVERFLOW.format(self._step_count)
-        elif self._step_count % EVERY == 0:
-            self._judge()
 
-    def _judge(self):
-        points = view.samples(self._duel, JUDGES, "judged", self._step_count)
+    def _judge(self, points):
         found = (math.nan, math.nan)
         if len(self._world.centres):
             found = self._world.quality(points)
