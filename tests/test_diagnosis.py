@@ -124,6 +124,17 @@ def test_the_healthy_are_left_in_peace(changes):
     assert ill(columns(**changes), pictures()) == []
 
 
+@pytest.mark.parametrize("varieties", [
+    (0.56, 0.32, 0.23, 0.19, 0.18, 0.20),  # mnist_cgan's: it came to 0.77 in 1,000 steps
+    (0.028, 0.059, 0.051, 0.049, 0.043, 0.039),  # mnist_gan --original's: 0.61 in 950
+])  # fmt: skip
+def test_a_young_generator_has_not_collapsed(varieties):
+    steps = 50 * np.arange(1, 7)
+    assert ill({"step": steps, "variety": np.array(varieties)}) == []
+    old = {"step": steps + 300, "variety": np.array(varieties) / 3}  # at twice the age
+    assert ill(old) == ["Collapse"]
+
+
 @pytest.mark.parametrize(
     "changes, found",
     [
