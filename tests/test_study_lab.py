@@ -283,6 +283,16 @@ def test_networks_in_training_are_given_what_they_can_be_given(session, average)
     assert shown(session)["step"] == 0
 
 
+def test_a_step_stays_as_long_as_adam_makes_it_when_its_memory_changes(session):
+    for _ in range(20):
+        session.do({"do": "step"})
+    session.do({"do": "set", "settings": {"b2": 0.999}})
+    before = session._duel.G.params.copy()
+    session.do({"do": "step"})
+    length = np.abs(session._duel.G.params - before).max()
+    assert length <= 1.001 * SMALL.g_lr  # of the first step it is the rate, of others about that
+
+
 def test_points_by_hand(session):
     session.do({"do": "set", "settings": {"world": "points"}})
     assert shown(session)["about"]["real"].shape == (0, 2)
