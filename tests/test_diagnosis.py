@@ -105,6 +105,8 @@ HEALTHY = {
         d_real=np.where(LATELY, 0.6, 0.99), d_fake=np.where(LATELY, 0.4, 0.01)),
     "D is surer of one kind": dict(d_real=0.98, d_fake=0.2),
     "at rest: D's slope has gone": dict(norm_dfake=FALLING, d_real=0.5, d_fake=0.5),
+    "pictures that D does not tell apart yet": dict(
+        variety=seldom(0.08 - 0.02 * (STEP > 200)), d_real=0.54, d_fake=0.5),
     "pictures that drift apart": dict(variety=seldom(STEP / 2200)),
     "a swing that comes to rest": dict(g_loss=0.7 + np.exp(-STEP / 60) * np.sin(STEP / 8)),
     "a single spike": dict(g_loss=np.where(STEP == 390, 1e6, 1.0)),

@@ -28,6 +28,7 @@ NONE = 0.15  # variety that is too little at any age but the first 300 steps
 FIXED = 0.5  # share of pixels at the end of their range, where the slope is zero to the last bit
 FURTHER = 1.4  # variety: black and white noise is further apart than pictures are
 APART = 0.03  # verdicts on real and on generated pictures
+LEARNING = 0.1  # apart: D sees by now what could drive G's pictures apart
 LARGEST_LOGIT, LARGEST_SCORE = 100, 1e4  # of losses
 STEEPEST = 100  # |dfake|; that of a D whose slope is held is below 1
 NEAR_OVERFLOW = 1e-6  # of the largest number of a dtype
@@ -163,7 +164,7 @@ def collapse(course):
     """G's pictures are much nearer to each other than those of the data are.
 
     A young generator's are too: it has collapsed if they were about as far apart as the data
-    before, or if after 300 steps they are hardly apart and do not drift apart.
+    before, or if after 300 steps they are hardly apart and do not drift apart, though D sees them.
     """
     steps, variety = course.rows("variety")
     if not len(variety):
@@ -172,7 +173,10 @@ def collapse(course):
     variety = np.median(sliding_window_view(before, 3), axis=1)  # of the last three: it is noisy
     fallen = (variety < min(POOR, FALLEN * best)) & (best > FULL)
     grows = variety[-1] > 1.2 * variety[len(variety) // 2]
-    none = (variety < NONE) & (steps > 3 * EARLY) & (not grows)
+    when, real, fake = course.rows("d_real", "d_fake")
+    apart = (real - fake)[when > course.late]
+    sees = not len(apart) or np.median(apart) > LEARNING
+    none = (variety < NONE) & (steps > 3 * EARLY) & sees & (not grows)
     if where := course.lasting(steps, fallen | none):
         evidence = (
             f"two of G's pictures differ {variety[-1]:.2g} times as much as two of the data, and "
