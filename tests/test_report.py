@@ -61,7 +61,9 @@ def test_pictures_of_a_run_that_went_further_are_not_shown(gan, pictures, tmp_pa
     assert [step for step, _ in content(tmp_path / "page.html")[0]["sheets"]] == [0, 3, 5, 6, 9, 10]
 
 
-@pytest.mark.parametrize("text", ["{", "[1, 2]", "\x89PNG"])
+@pytest.mark.parametrize("text", [
+    "{", "[1, 2]", "\x89PNG", pytest.param("[" * 200_000, id="deep"),
+])  # fmt: skip
 def test_a_damaged_configuration(whole, tmp_path, text, capsys):
     (whole / "config.json").write_text(text, encoding="latin-1")
     assert run(tools.main, "report", whole, "--out", tmp_path / "page.html") == 2

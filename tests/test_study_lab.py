@@ -784,7 +784,8 @@ def test_points_are_drawn_by_mouse_and_keyboard(browser, server):
     browser.value("id('plane').focus(), cross = [0, 0]")
     browser.press("ArrowRight", 3)
     browser.press("ArrowDown", 2)
-    assert browser.value("[id('says').textContent, id('says').className]") == ["At 0.3, −0.2", "soft"]
+    says = browser.value("(e => [e.textContent, e.className])(id('says'))")
+    assert says == ["At 0.3, −0.2", "soft"]
     browser.press("Enter")
     browser.wait("about.settings.points.length === 5 && !wanted")
     assert server.session._settings.points[4] == pytest.approx([0.3, -0.2])

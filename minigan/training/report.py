@@ -131,7 +131,7 @@ def _configuration(folder):
             stored = json.loads(file.read())
     except FileNotFoundError:
         return []
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{folder / CONFIG} is damaged: {error}") from error
     if not isinstance(stored, dict):
         raise UserError(f"{folder / CONFIG} is damaged: it holds no options")
