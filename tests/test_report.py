@@ -23,7 +23,7 @@ def content(path):
 def test_the_page_of_a_run(whole):
     shown, text = content(whole / "report.html")
     assert not re.search(r"""(src|href)=["']?(https?:)?//""", text)
-    assert shown["name"] == "mnist_gan" and shown["last"] == LAST_STEP
+    assert shown["name"] == "mnist_gan" and shown["last"] == LAST_STEP and shown["resumable"]
     assert [verdict["name"] for verdict in shown["verdicts"]] == ["Too early to tell"]
     assert [step for step, _ in shown["sheets"]] == [0, 5, 10]
     assert all(uri.startswith("data:image/png;base64,") for _, uri in shown["sheets"])
@@ -49,6 +49,7 @@ def test_without_checkpoint_pictures_or_configuration(whole, tmp_path):
     assert run(tools.main, "report", whole, "--out", tmp_path / "page.html") == 0
     shown, _ = content(tmp_path / "page.html")
     assert shown["name"] == "whole" and shown["sheets"] == shown["configuration"] == []
+    assert not shown["resumable"]
 
 
 def test_pictures_of_a_run_that_went_further_are_not_shown(gan, pictures, tmp_path):
@@ -60,7 +61,9 @@ def test_pictures_of_a_run_that_went_further_are_not_shown(gan, pictures, tmp_pa
     assert [step for step, _ in content(tmp_path / "page.html")[0]["sheets"]] == [0, 3, 5, 6, 9, 10]
 
 
-@pytest.mark.parametrize("text", ["{", "[1, 2]", "\x89PNG"])
+@pytest.mark.parametrize("text", [
+    "{", "[1, 2]", "\x89PNG", pytest.param("[" * 200_000, id="deep"),
+])  # fmt: skip
 def test_a_damaged_configuration(whole, tmp_path, text, capsys):
     (whole / "config.json").write_text(text, encoding="latin-1")
     assert run(tools.main, "report", whole, "--out", tmp_path / "page.html") == 2

@@ -28,6 +28,7 @@ from minigan.__main__ import main
 from minigan.study import formulas
 from minigan.study.duel import GAMES, OPTIMIZERS, PENALTIES, STAGES, Duel, loss
 from minigan.study.lab import server as server_module
+from minigan.study.lab import session as session_module
 from minigan.study.lab import view
 from minigan.study.lab.curves import MOST, Curves
 from minigan.study.lab.mathml import mathml
@@ -282,6 +283,16 @@ def test_networks_in_training_are_given_what_they_can_be_given(session, average)
     assert shown(session)["step"] == 0
 
 
+def test_a_step_stays_as_long_as_adam_makes_it_when_its_memory_changes(session):
+    for _ in range(20):
+        session.do({"do": "step"})
+    session.do({"do": "set", "settings": {"b2": 0.999}})
+    before = session._duel.G.params.copy()
+    session.do({"do": "step"})
+    length = np.abs(session._duel.G.params - before).max()
+    assert length <= 1.001 * SMALL.g_lr  # of the first step it is the rate, of others about that
+
+
 def test_points_by_hand(session):
     session.do({"do": "set", "settings": {"world": "points"}})
     assert shown(session)["about"]["real"].shape == (0, 2)
@@ -305,6 +316,19 @@ def test_numbers_that_overflow_are_told_and_stop_it():
     assert re.match(r"The numbers have overflowed in step [\d,]+: ", frame["note"])
     assert not frame["running"]
     json.dumps(frame, allow_nan=False)
+
+
+def test_a_last_update_that_overflows_is_told_where_points_are_judged(monkeypatch):
+    """The values of the step are numbers still; what G draws after it is none."""
+    monkeypatch.setattr(session_module, "EVERY", 1)
+    steep = dict(loss="wasserstein", penalty="none", learns="G", optimizer="sgd", g_lr=10)
+    with session_of(g_layers=5, g_width=8, average=0.0, **steep) as session:
+        session.do({"do": "run"})
+        frame = until(session, lambda frame: frame["note"])
+        assert session._thread.is_alive()
+    assert frame["now"]["g_loss"] is not None and frame["now"]["g_grads"] is not None
+    assert re.match(r"The numbers have overflowed in step [\d,]+: ", frame["note"])
+    assert not frame["running"]
 
 
 def test_small_products_wake_no_other_threads():
@@ -760,6 +784,8 @@ def test_points_are_drawn_by_mouse_and_keyboard(browser, server):
     browser.value("id('plane').focus(), cross = [0, 0]")
     browser.press("ArrowRight", 3)
     browser.press("ArrowDown", 2)
+    says = browser.value("(e => [e.textContent, e.className])(id('says'))")
+    assert says == ["At 0.3, −0.2", "soft"]
     browser.press("Enter")
     browser.wait("about.settings.points.length === 5 && !wanted")
     assert server.session._settings.points[4] == pytest.approx([0.3, -0.2])

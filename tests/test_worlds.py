@@ -107,6 +107,12 @@ class TestDivergences:
         assert divergences(left, right)[1] == pytest.approx(np.log(2), abs=1e-4)
         assert divergences(left, np.full((10**6, 2), (-EXTENT, 0))) == (0, 0)
 
+    def test_a_point_that_is_no_number(self):
+        points = np.array([(0.0, 0.0), (0.0, np.nan)])
+        for pair in ((points, points[:1]), (points[:1], points)):
+            with pytest.raises(ValueError, match="not a number"):
+                divergences(*pair)
+
     def test_a_lost_mode_costs_kl(self):
         data = RING.sample(2500, seed=0)
         lost = data[np.hypot(*(data - RING.centres[0]).T) > 0.1]

@@ -63,7 +63,8 @@ def divergences(samples, data):
     data has no samples; JS is the mean of both from their mean, between 0 and log 2.  The grid has
     30 x 30 cells over the plane that pictures show; what lies outside counts in the cell at the
     edge.  One point, spread evenly over all cells, is added to each set: KL remains finite.
-    GAN Lab shows both in this way (Kahng et al. 2018, arXiv:1809.01587).
+    GAN Lab shows both in this way (Kahng et al. 2018, arXiv:1809.01587).  Raises ValueError for a
+    point that is not a number.
     """
     p, q = _shares(data), _shares(samples)
     middle = (p + q) / 2
@@ -72,6 +73,8 @@ def divergences(samples, data):
 
 
 def _shares(points):
+    if np.isnan(points).any():
+        raise ValueError("a point that is not a number (nan) lies in no cell: leave it out")
     cells = np.clip(np.floor((points + EXTENT) * (CELLS / (2 * EXTENT))), 0, CELLS - 1).astype(int)
     counts = np.bincount(cells @ [1, CELLS], minlength=CELLS**2)
     return (counts + CELLS**-2) / (len(points) + 1)

@@ -23,10 +23,12 @@ SLOPE = 0.03  # of a loss of G whose slope is at most 1
 VANISHED = 1e-8  # a gradient's norm; Adam's eps is as large, and no step comes of it
 SHRUNK = 1e-3  # of |dfake|, in terms of what it was
 POOR, FALLEN = 0.35, 0.35  # variety, and the same in terms of its best
+FULL = 0.6  # variety that the best must have been: a young G's first noise may be less
 NONE = 0.15  # variety that is too little at any age but the first 300 steps
 FIXED = 0.5  # share of pixels at the end of their range, where the slope is zero to the last bit
 FURTHER = 1.4  # variety: black and white noise is further apart than pictures are
 APART = 0.03  # verdicts on real and on generated pictures
+LEARNING = 0.1  # apart: D sees by now what could drive G's pictures apart
 LARGEST_LOGIT, LARGEST_SCORE = 100, 1e4  # of losses
 STEEPEST = 100  # |dfake|; that of a D whose slope is held is below 1
 NEAR_OVERFLOW = 1e-6  # of the largest number of a dtype
@@ -161,17 +163,20 @@ def g_starves(course):
 def collapse(course):
     """G's pictures are much nearer to each other than those of the data are.
 
-    A young generator's are too: it has collapsed if they were further apart before, or if they
-    are hardly apart and do not drift apart.
+    A young generator's are too: it has collapsed if they were about as far apart as the data
+    before, or if after 300 steps they are hardly apart and do not drift apart, though D sees them.
     """
     steps, variety = course.rows("variety")
     if not len(variety):
         return None
     best, before = variety.max(), np.pad(variety, (2, 0), mode="edge")
     variety = np.median(sliding_window_view(before, 3), axis=1)  # of the last three: it is noisy
-    fallen = variety < min(POOR, FALLEN * best)
+    fallen = (variety < min(POOR, FALLEN * best)) & (best > FULL)
     grows = variety[-1] > 1.2 * variety[len(variety) // 2]
-    none = (variety < NONE) & (course.last >= 3 * EARLY) & (not grows)
+    when, real, fake = course.rows("d_real", "d_fake")
+    apart = (real - fake)[when > course.late]
+    sees = not len(apart) or np.median(apart) > LEARNING
+    none = (variety < NONE) & (steps > 3 * EARLY) & sees & (not grows)
     if where := course.lasting(steps, fallen | none):
         evidence = (
             f"two of G's pictures differ {variety[-1]:.2g} times as much as two of the data, and "

@@ -345,8 +345,9 @@ def _moving_average(y, window):
 
 def _extremes(points):
     """Indices, in order, of the highest and the lowest point of every column of pixels."""
-    column = points[:, 0].astype(int)
-    order = np.lexsort((points[:, 1], column))
+    column, y = points[:, 0].astype(int), points[:, 1]
+    # Sorted by column and height as one number, which is quicker than by two.
+    order = np.argsort(column * (np.ptp(y) + 1) + (y - y.min()))
     last = np.append(np.flatnonzero(np.diff(column[order])), len(order) - 1)
     first = np.append(0, last[:-1] + 1)
     return np.union1d(order[first], order[last])

@@ -28,7 +28,7 @@ BUDGET = 2_500_000  # bytes of all of them, or as many as fit
 def report(options):
     """Write the page of the run in `options.folder` to `options.out`."""
     name, columns, verdicts = examine(options.folder)
-    text = page(options.folder, name or options.folder.name, columns, verdicts)
+    text = page(options.folder, name, columns, verdicts)
     try:
         with replacing(options.out) as file:
             file.write(text.encode())
@@ -41,7 +41,8 @@ def page(folder, name, columns, verdicts):
     """The page of a run, a str.
 
     folder: of the run; the sheets and the configuration are read from there.  name: of the
-    example.  columns: of the history.  verdicts: of the diagnosis.
+    example; None without a checkpoint, from which one could go on.  columns: of the history.
+    verdicts: of the diagnosis.
     """
     template = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
     steps = columns["step"]
@@ -49,7 +50,8 @@ def page(folder, name, columns, verdicts):
     return fill(
         template,
         dict(
-            name=name,
+            name=name or Path(folder).resolve().name,
+            resumable=name is not None,
             last=last,
             verdicts=[
                 dict(name=v.name, ill=v.ill, evidence=v.evidence, steps=v.steps, page=v.page)
@@ -129,7 +131,7 @@ def _configuration(folder):
             stored = json.loads(file.read())
     except FileNotFoundError:
         return []
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{folder / CONFIG} is damaged: {error}") from error
     if not isinstance(stored, dict):
         raise UserError(f"{folder / CONFIG} is damaged: it holds no options")

@@ -219,14 +219,16 @@ class Session:
         self._now = [there.get(name, math.nan) for name in VALUES]
         self._curves.add(self._now)
         self._speed.note(self._step_count)
-        if not all(map(math.isfinite, there.values())):
+        finite = all(map(math.isfinite, there.values()))
+        if finite and self._step_count % EVERY == 0:
+            points = view.samples(self._duel, JUDGES, "judged", self._step_count)
+            if finite := bool(np.isfinite(points).all()):  # the update may have been too large
+                self._judge(points)
+        if not finite:
             self._pause()
             self._note = OVERFLOW.format(self._step_count)
-        elif self._step_count % EVERY == 0:
-            self._judge()
 
-    def _judge(self):
-        points = view.samples(self._duel, JUDGES, "judged", self._step_count)
+    def _judge(self, points):
         found = (math.nan, math.nan)
         if len(self._world.centres):
             found = self._world.quality(points)
@@ -302,16 +304,18 @@ class _Speed:
 
 
 def _carried_over(duel, settings):
-    """A duel of these settings with the networks of another, and its optimizers where they fit."""
+    """A duel of these settings with the networks of another, and its optimizers where they fit.
+
+    Adam's sums are of weights b^age: with another b they would be of another size.
+    """
     new = Duel(settings)
     pairs = [(new.G, duel.G), (new.D, duel.D)]
     if new.average:
         pairs += [(new.generator, duel.generator)]
     for network, trained in pairs:
         network.params, network.buffers = trained.params, trained.buffers
-    for name in ("opt_g", "opt_d"):
-        optimizer, used = getattr(new, name), getattr(duel, name)
-        if type(optimizer) is type(used):
+    if all(getattr(settings, n) == getattr(duel.settings, n) for n in ("optimizer", "b1", "b2")):
+        for optimizer, used in ((new.opt_g, duel.opt_g), (new.opt_d, duel.opt_d)):
             optimizer.t, optimizer.state = used.t, used.state
     return new
 
