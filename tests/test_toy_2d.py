@@ -174,6 +174,11 @@ class TestTheToolsOnACheckpointOfPoints:
         assert "is of a run on points" in capsys.readouterr().err
 
 
+def test_points_are_not_mirrored(train, capsys):
+    assert train("--out", "run", *SMALL, "--mirror") == 2
+    assert "--mirror turns pictures, and these are points" in capsys.readouterr().err
+
+
 def test_a_dataset_of_points():
     points = np.array([(0.5, -0.5), (0.0, 1.0)])
     made = data.Dataset(points, None, "mine", "made here")
