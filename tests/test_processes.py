@@ -101,6 +101,18 @@ def test_a_mask_is_the_same_in_parts_of_any_size(monkeypatch):
                 np.testing.assert_array_equal(part.reshape(expected.shape), expected)
 
 
+@pytest.mark.parametrize("shape", [(12,), (12, 5), (36, 2, 3)])
+def test_the_whole_of_all_rows(monkeypatch, shape):
+    expected = np.random.default_rng(0).standard_normal(shape)
+
+    def work():
+        processes.here.begin_batch(12)
+        return processes.here.whole(processes.here.rows(expected))
+
+    for found in together(monkeypatch, 3, work):
+        np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize(("samples", "fits"), [(10, "take 8 or 12"), (3, "take 4")])
 def test_a_batch_that_cannot_be_shared_evenly_is_refused(monkeypatch, samples, fits):
     with pytest.raises(ValueError, match=f"a batch of {samples} .* 4 processes: {fits}$"):

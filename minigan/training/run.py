@@ -142,7 +142,8 @@ class Run:
         self._scoring = None  # the first process scores, for all
         if options.score_every and self._writes:
             run = self._description()
-            self._scoring = Scoring(dataset, run, latent, device=self.device, notify=say)
+            with processes.by_itself():
+                self._scoring = Scoring(dataset, run, latent, device=self.device, notify=say)
         self._progress = None  # there is one from the beginning of the loop on
         self._in_the_loop = False
 
@@ -244,6 +245,9 @@ class Run:
         self._within = Within(self.networks, self.optimizers)
 
     def _end_step(self):
+        if self.options.local_batchnorm and self._within is not None:
+            for network in self.networks.values():  # a checkpoint holds one, for all
+                processes.here.average(network.buffers)
         processes.here.end_batch()
         if self._within is not None:  # not where save() has seen to it
             self._within = None
@@ -340,7 +344,10 @@ class Run:
 
     def _score(self):
         """The scores of this moment, into the row of the step that is done."""
-        figures = self._scoring.scores(self.generator) if self._writes else None
+        figures = None
+        if self._writes:
+            with processes.by_itself():
+                figures = self._scoring.scores(self.generator)
         figures = processes.here.first(figures)
         known = {name: figures[name] for name in FIGURES if math.isfinite(figures[name])}
         dtype = self.options.dtype  # that of the losses beside them
@@ -356,7 +363,8 @@ class Run:
             if not bool(self.xp.isfinite(array).all()):
                 self._fail(self.step, {})
         if self._writes:
-            self._write(arrays)
+            with processes.by_itself():
+                self._write(arrays)
         self.saved_step = self.step
 
     def _write(self, arrays):
@@ -456,12 +464,12 @@ class Run:
     def _leave(self):
         """Save what is done, unless it is half a step; raises nothing, which nobody could catch."""
         with contextlib.suppress(MemoryError):  # that may be why the loop was left
-            if not self._settle():
+            if not together.all_are_here() or not self._settle():
                 return
             if self._within is not None:
                 self._within.undo()
             processes.here.end_batch()
-            if self.step == self.saved_step or not together.all_are_here():
+            if self.step == self.saved_step:
                 return
             try:
                 with self._failing_in_a_line():
