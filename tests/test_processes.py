@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from pretend_mpi import together
+from pretend_mpi import Communicator, together
 
 import minigan as mg
 from minigan import processes, random
@@ -111,6 +111,22 @@ def test_the_whole_of_all_rows(monkeypatch, shape):
 
     for found in together(monkeypatch, 3, work):
         np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.host
+@pytest.mark.filterwarnings("ignore:discriminator has BatchNorm")
+def test_what_one_does_by_itself_asks_nobody(monkeypatch):
+    class Nobody(Communicator):
+        def allgather(self, value):
+            raise AssertionError("nobody answers")
+
+    here = processes.Together(Nobody(0, [None] * 2, None))
+    monkeypatch.setattr(processes, "here", here)
+    with processes.by_itself():
+        values = train(steps=1)
+    assert processes.here is here
+    monkeypatch.setattr(processes, "here", processes.Alone())
+    np.testing.assert_array_equal(values["G"], train(steps=1)["G"])
 
 
 @pytest.mark.parametrize(("samples", "fits"), [(10, "take 8 or 12"), (3, "take 4")])
