@@ -5,12 +5,15 @@ import shutil
 import signal
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from minigan.data import once
+from minigan.errors import UserError
 from minigan.training import together as meeting
 from minigan.training.history import History
 
@@ -172,6 +175,20 @@ def test_when_one_ends_all_do(tmp_path, fault, code, message):
     train(2, "mnist_gan.py", out, "--resume")
 
 
+def test_a_disk_that_fills_up_at_the_writer(tmp_path):
+    """The others know nothing of it, and are ended after a while, without a word."""
+    program, out = tmp_path / "program.py", tmp_path / "run"
+    program.write_text(
+        f"import errno, sys\nsys.path.insert(0, {str(EXAMPLES)!r})\nimport mnist_gan\n"
+        "from minigan import training\nfrom minigan.training import run\n"
+        "def full(*_):\n    raise OSError(errno.ENOSPC, 'disk full')\nrun.save = full\n"
+        "training.command(mnist_gan.main)\n"
+    )
+    code, text = start(2, program, *SMALL, "--width", 0.05, "--out", out)
+    assert code == 2 and text.count("disk full; no checkpoint") == 1, text
+    assert "Traceback" not in text, text
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -198,6 +215,13 @@ def test_processes_that_differ_are_refused(tmp_path):
     )
     code, text = start(2, program, *SMALL, "--width", 0.05, "--out", tmp_path / "run")
     assert code == 2 and "lr 0.11, process 0 has 0.01: start all with the same" in text, text
+
+
+def test_too_little_shared_memory(monkeypatch):
+    monkeypatch.setattr(once.shutil, "disk_usage", lambda path: types.SimpleNamespace(free=10**6))
+    once._check_room(10**6)
+    with pytest.raises(UserError, match="take 2 MB .* /dev/shm has 1 MB left: enlarge it"):
+        once._check_room(2 * 10**6)
 
 
 def test_without_mpi4py(tmp_path):

@@ -186,3 +186,4 @@ def abort(code, line):
     with contextlib.suppress(OSError):
         print(f"process {here.rank} of {here.size}: {line}", file=sys.__stderr__, flush=True)
     here.communicator.Abort(code)
+    os._exit(code)  # the launcher ends all, and may take its time
