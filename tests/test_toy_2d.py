@@ -155,7 +155,7 @@ class TestTheToolsOnACheckpointOfPoints:
         z = Latent(2, Settings.noise).draw(5, seed=0, where="sample")
         np.testing.assert_array_equal(points, G.forward(z, train=False)[0])
         assert run(tools, "sample", checkpoint, "--out", tmp_path / "p.png") == 2
-        assert "points, which are no pictures: give --out FILE.npy" in capsys.readouterr().err
+        assert "points, which are no pictures: `sample --out FILE.npy`" in capsys.readouterr().err
 
     def test_info(self, checkpoint, capsys):
         assert run(tools, "info", checkpoint) == 0

@@ -46,7 +46,7 @@ from .rates import Rates
 from .record import NotFiniteError, Record
 from .report import page
 from .results import CHECKPOINT, GIF, HISTORY, LOSSES, REPORT, Results
-from .resume import check_data, check_same
+from .resume import check_data, check_drawn, check_same
 from .scoring import Scoring
 from .sheet import draw, sheet
 from .within import Within
@@ -327,6 +327,8 @@ class Run:
         stored = checkpoint.run["options"]
         check_same(stored, self._configuration, checkpoint.path, self.options.free)
         check_data(checkpoint, self._data, self.total_steps)
+        drawn = vars(self.latent) | {"value_range": self.value_range}
+        check_drawn(checkpoint, drawn)
         checkpoint.restore(self._stored, self.optimizers)
         self.step = self.saved_step = checkpoint.run["step"]
         self._rates.resume(self.step, checkpoint.run.get("rates", []))
