@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 import minigan as mg
-from minigan import data, training
+from minigan import data, processes, training
 from minigan.errors import UserError
 from minigan.regular import open_regular
 from minigan.study import plane, worlds
@@ -109,7 +109,7 @@ def main(argv=None):
         made = duel.step(real, run.step)
         if len(world.centres):
             drawn, _ = run.generator.forward(made["z"], train=False)
-            made["modes"], made["good"] = world.quality(drawn)
+            made["modes"], made["good"] = world.quality(processes.here.whole(drawn))
         made["norm_dfake"] = mg.norm(made["dfake"])
         names = ("d_loss", "g_loss", "penalty", "modes", "good", "norm_dfake")
         run.log(**{name: made[name] for name in names if name in made})

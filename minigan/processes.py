@@ -10,8 +10,10 @@ Everything else is a function of one sample.  Random numbers are addressed by th
 the whole batch, so that they are the same at any number of processes.
 
 `here` is this process among the others.  Engine and run ask it, and in a single process it says
-and does nothing.
+and does nothing.  Nor does it `by_itself`, where one process works and the others wait.
 """
+
+import contextlib
 
 import numpy as np
 
@@ -48,6 +50,10 @@ class Alone:
     def rows(self, whole):
         """Those rows of an array of the whole batch (N, ...) that are of this process."""
         return whole
+
+    def whole(self, rows):
+        """The array of which each process has these rows of its own: the inverse of `rows`."""
+        return rows
 
     def keep_moments(self):
         """Leave BatchNorm's moments to each process from now on."""
@@ -113,8 +119,31 @@ class Together:
         parts = whole.reshape(-1, size, n, *whole.shape[1:])
         return parts[:, rank].reshape(-1, *whole.shape[1:])
 
+    def whole(self, rows):
+        if self.share is None:
+            return rows
+        n, rank, size = self.share
+        mine, xp = rows.reshape(-1, n, *rows.shape[1:]), get_array_module(rows)
+        parts = xp.zeros((len(mine), size, *mine.shape[1:]), rows.dtype)
+        parts[:, rank] = mine
+        return self.total(parts).reshape(-1, *rows.shape[1:])
+
     def largest(self, number):
         return max(self.communicator.allgather(number))
 
 
 here = Alone()
+
+
+@contextlib.contextmanager
+def by_itself():
+    """Within the block this process has no others: for what one does for all.
+
+    It may then load data and train networks of its own, where the others would not answer.
+    """
+    global here
+    others, here = here, Alone()
+    try:
+        yield
+    finally:
+        here = others

@@ -79,6 +79,8 @@ ALL_PATHS = f"{CONV}::test_every_path_agrees_with_the_plain_one"
 FORMULA = "test_optim.py::test_against_the_formula"
 BCE = "test_losses.py::test_bce_on_logits_and_on_probabilities"
 NOT_BLIND = "test_values.py::TestTheNumericCheckIsNotBlind"
+MANY, PROCESSES = "test_processes.py", "minigan/processes.py"
+AS_ONE = f"{MANY}::test_any_number_of_processes_train_as_one"
 NO_GPU = "test_strict_array_module.py::TestNoGPU"
 
 SEEN_ELSEWHERE = [
@@ -580,6 +582,35 @@ OF_OUR_OWN = [
     mutant("a run begins with the average of another", "minigan/training/init_from.py",
            "if TRAINED in there:", "if False:",
            "test_init_from.py::test_a_run_begins_where_the_other_was"),
+    # Several processes
+    mutant("processes: an optimizer takes the gradient of its own part", "minigan/optim.py",
+           "        processes.here.average(self.network.grads)\n", "", AS_ONE),
+    mutant("processes: gradients are added up", PROCESSES,
+           "values[...] = self.mean(values)", "values[...] = self.total(values)", AS_ONE),
+    mutant("processes: BatchNorm's moments are those of one", NORM,
+           "plain.pooled(*features.moments(x), across)", "features.moments(x)", AS_ONE),
+    mutant("processes: BatchNorm's moments are those of one, on another axis", PLAIN,
+           "mean, variance = pooled(*moments(x, axes), across)",
+           "mean, variance = moments(x, axes)", AS_ONE),
+    mutant("processes: the variance of all without the spread of their means", PLAIN,
+           "across(variance + (mean - whole) ** 2)", "across(variance)", AS_ONE),
+    mutant("processes: a mask is drawn by the place among one's own", LAYERS,
+           "share = processes.here.share if train else None", "share = None", AS_ONE),
+    mutant("processes: flipped labels are drawn by the place among one's own", LOSSES,
+           "share = processes.here.share\n", "share = None\n", AS_ONE),
+    mutant("processes: z, labels and epsilon are drawn by the place among one's own",
+           "minigan/random.py",
+           "return here.rows(draw((whole, *shape[1:]), **options))",
+           "return draw(shape, **options)", AS_ONE),
+    mutant("processes: each takes the rows of the first", PROCESSES,
+           "return parts[:, rank].reshape", "return parts[:, 0].reshape", AS_ONE),
+    mutant("processes: of all rows, one's own in every place", PROCESSES,
+           "        parts[:, rank] = mine\n        return self.total(parts).reshape",
+           "        parts[:] = mine[:, None]\n        return parts.reshape",
+           f"{MANY}::test_the_whole_of_all_rows"),
+    mutant("processes: one that works by itself is still answered by the others", PROCESSES,
+           "others, here = here, Alone()", "others = here",
+           f"{MANY}::test_what_one_does_by_itself_asks_nobody"),
     # The numeric check itself
     mutant("the numeric check lets NaN pass", GRADCHECK,
            "all(error <= TOLERANCE for", "all(not error > TOLERANCE for",

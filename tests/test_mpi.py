@@ -2,13 +2,19 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from minigan.data import once
+from minigan.errors import UserError
+from minigan.training import together as meeting
 from minigan.training.history import History
 
 pytest.importorskip("mpi4py", reason="mpi4py is not installed: pip install 'minigan[mpi]'")
@@ -23,18 +29,18 @@ ENVIRONMENT = os.environ | {"MINIGAN_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
 SMALL = ("--steps 5 --batch-size 12 --limit 60 --dtype float64 --data digits").split()
 
 
-def start(size, program, *words):
+def start(size, program, *words, **variables):
     """`size` processes of a program; (exit code, stdout and stderr)."""
     ended = subprocess.run(
         [MPIEXEC, "-n", str(size), sys.executable, program, *map(str, words)],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120,
-        env=ENVIRONMENT,
+        env=ENVIRONMENT | variables,
     )  # fmt: skip
     return ended.returncode, ended.stdout
 
 
-def train(size, example, out, *words):
-    code, text = start(size, EXAMPLES / example, *SMALL, "--out", out, *words)
+def train(size, example, out, *words, **variables):
+    code, text = start(size, EXAMPLES / example, *SMALL, "--out", out, *words, **variables)
     assert code == 0, text
     return text
 
@@ -68,6 +74,53 @@ def test_any_number_of_processes_train_as_one(tmp_path, example, width, size, at
     text = train(size, example, tmp_path / "several", *words)
     assert f"{size} processes" in text and text.count("results in") == 1
     assert_same(tmp_path / "one", tmp_path / "several", atol)
+
+
+def test_points_are_the_same_and_so_is_what_is_found_of_them(tmp_path):
+    """z of every process are its own part, and the modes are those of all samples."""
+    words = "--data auto --g-lr 0.03 --d-lr 0.03 --steps 20 --limit 4800 --batch-size 240".split()
+    for size in (1, 2):
+        train(size, "toy_2d.py", tmp_path / str(size), *words)
+    assert max(History.read(tmp_path / "1" / "history.csv")["modes"]) > 1
+    assert_same(tmp_path / "1", tmp_path / "2", 1e-8)
+
+
+def test_one_process_trains_the_classifier_that_scores(tmp_path):
+    """Nobody else answers what it says meanwhile: the others wait for its figures."""
+    for name, level in (("dark", 40), ("light", 200)):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for i in range(15):
+            pixels = np.random.default_rng(i).integers(level, level + 50, (16, 16), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "data" / name / f"{i}.png")
+    words = ["--data", tmp_path / "data", "--limit", 30, "--size", 16, "--width", 0.05]
+    words += ["--channels", 1, "--loss", "hinge", "--score-every", 1, "--keep-best", "kernel"]
+    for size in (1, 2):
+        cache = {"XDG_CACHE_HOME": str(tmp_path / f"cache {size}")}
+        train(size, "own_pictures.py", tmp_path / str(size), *words, **cache)
+        assert (tmp_path / f"cache {size}" / "minigan" / "judges").exists()
+        assert (tmp_path / str(size) / "best.npz").exists()
+    assert_same(tmp_path / "1", tmp_path / "2")
+
+
+def test_statistics_of_each_process_are_resumed_bit_for_bit(tmp_path):
+    """This generator draws for D by its moving statistics, which a checkpoint has of one alone."""
+    words = ["--width", 0.02, "--local-batchnorm", "--lr-g", 0.01, "--pretrain", 0]
+    train(2, "mnist_conv_gan.py", tmp_path / "one", *words)
+    train(2, "mnist_conv_gan.py", tmp_path / "parts", *words, "--steps", 3)
+    train(2, "mnist_conv_gan.py", tmp_path / "parts", "--resume", "--steps", 5)
+    assert_same(tmp_path / "one", tmp_path / "parts", 0)
+
+
+def test_an_interruption_waits_until_the_processes_have_met():
+    came, before = [], signal.signal(signal.SIGINT, lambda *_: came.append(met))
+    try:
+        met = False
+        with meeting._no_interrupt():
+            os.kill(os.getpid(), signal.SIGINT)
+            met = True
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert came == [True]
 
 
 def test_a_run_goes_on_with_another_number(tmp_path):
@@ -124,6 +177,20 @@ def test_when_one_ends_all_do(tmp_path, fault, code, message):
     train(2, "mnist_gan.py", out, "--resume")
 
 
+def test_a_disk_that_fills_up_at_the_writer(tmp_path):
+    """The others know nothing of it, and are ended after a while, without a word."""
+    program, out = tmp_path / "program.py", tmp_path / "run"
+    program.write_text(
+        f"import errno, sys\nsys.path.insert(0, {str(EXAMPLES)!r})\nimport mnist_gan\n"
+        "from minigan import training\nfrom minigan.training import run\n"
+        "def full(*_):\n    raise OSError(errno.ENOSPC, 'disk full')\nrun.save = full\n"
+        "training.command(mnist_gan.main)\n"
+    )
+    code, text = start(2, program, *SMALL, "--width", 0.05, "--out", out)
+    assert code == 2 and text.count("disk full; no checkpoint") == 1, text
+    assert "Traceback" not in text, text
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -150,6 +217,13 @@ def test_processes_that_differ_are_refused(tmp_path):
     )
     code, text = start(2, program, *SMALL, "--width", 0.05, "--out", tmp_path / "run")
     assert code == 2 and "lr 0.11, process 0 has 0.01: start all with the same" in text, text
+
+
+def test_too_little_shared_memory(monkeypatch):
+    monkeypatch.setattr(once.shutil, "disk_usage", lambda path: types.SimpleNamespace(free=10**6))
+    once._check_room(10**6)
+    with pytest.raises(UserError, match="take 2 MB .* /dev/shm has 1 MB left: enlarge it"):
+        once._check_room(2 * 10**6)
 
 
 def test_without_mpi4py(tmp_path):

@@ -50,6 +50,16 @@ RUNS = [
 ]
 
 
+def test_a_class_that_has_another_name_now_is_refused(photos, tmp_path, capsys):
+    """The pictures and their order are the same."""
+    assert train("--data", photos, "--out", "run", "--steps", 2) == 0
+    before = (tmp_path / "run" / "checkpoint.npz").read_bytes()
+    (photos / "horse").rename(photos / "pony")
+    assert train("--data", photos, "--out", "run", "--resume", "--steps", 3) == 2
+    assert "classes is ['cat', 'horse'] there, ['cat', 'pony'] here" in capsys.readouterr().err
+    assert (tmp_path / "run" / "checkpoint.npz").read_bytes() == before
+
+
 @pytest.mark.parametrize("words", RUNS, ids=lambda words: " ".join(map(str, words)))
 def test_class_folders_to_a_sheet_by_name(words, photos, tmp_path, capsys):
     """And a resume is the uninterrupted run, with u of every spectral normalisation."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from pretend_mpi import together
+from pretend_mpi import Communicator, together
 
 import minigan as mg
 from minigan import processes, random
@@ -99,6 +99,34 @@ def test_a_mask_is_the_same_in_parts_of_any_size(monkeypatch):
                 part = k.keep_mask((3 * n, 5, 3), 0.7, **address, share=(n, rank, size))
                 expected = whole[:, rank * n : (rank + 1) * n]
                 np.testing.assert_array_equal(part.reshape(expected.shape), expected)
+
+
+@pytest.mark.parametrize("shape", [(12,), (12, 5), (36, 2, 3)])
+def test_the_whole_of_all_rows(monkeypatch, shape):
+    expected = np.random.default_rng(0).standard_normal(shape)
+
+    def work():
+        processes.here.begin_batch(12)
+        return processes.here.whole(processes.here.rows(expected))
+
+    for found in together(monkeypatch, 3, work):
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.host
+@pytest.mark.filterwarnings("ignore:discriminator has BatchNorm")
+def test_what_one_does_by_itself_asks_nobody(monkeypatch):
+    class Nobody(Communicator):
+        def allgather(self, value):
+            raise AssertionError("nobody answers")
+
+    here = processes.Together(Nobody(0, [None] * 2, None))
+    monkeypatch.setattr(processes, "here", here)
+    with processes.by_itself():
+        values = train(steps=1)
+    assert processes.here is here
+    monkeypatch.setattr(processes, "here", processes.Alone())
+    np.testing.assert_array_equal(values["G"], train(steps=1)["G"])
 
 
 @pytest.mark.parametrize(("samples", "fits"), [(10, "take 8 or 12"), (3, "take 4")])

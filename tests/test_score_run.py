@@ -234,6 +234,9 @@ def test_a_conditional_generator_is_asked_for_the_labels_of_the_data(tmp_path, m
     unlabelled = Dataset(dataset.images, None, "mine", "here")
     with pytest.raises(mg.UserError, match="data mine has not their labels"):
         scoring.Scoring(unlabelled, DIGITS, latent, device="cpu", notify=print)
+    single = Dataset(dataset.images[:40], np.zeros(40, int), "mine", "here")
+    one = Latent(3, classes=["zero"])  # no classifier learns one label, and yet it is asked for
+    assert not scoring.Scoring(single, DIGITS, one, device="cpu", notify=print).labels.any()
     points = DIGITS | {"data": {"name": "ring", "count": 1500, "shape": [2]}}
     with pytest.raises(mg.UserError, match="scores are of images, and this run draws points"):
         scoring.Scoring(dataset, points, latent, device="cpu", notify=print)

@@ -155,7 +155,7 @@ class TestTheToolsOnACheckpointOfPoints:
         z = Latent(2, Settings.noise).draw(5, seed=0, where="sample")
         np.testing.assert_array_equal(points, G.forward(z, train=False)[0])
         assert run(tools, "sample", checkpoint, "--out", tmp_path / "p.png") == 2
-        assert "points, which are no pictures: give --out FILE.npy" in capsys.readouterr().err
+        assert "points, which are no pictures: `sample --out FILE.npy`" in capsys.readouterr().err
 
     def test_info(self, checkpoint, capsys):
         assert run(tools, "info", checkpoint) == 0
@@ -172,6 +172,11 @@ class TestTheToolsOnACheckpointOfPoints:
     def test_anatomy_shows_pictures(self, checkpoint, tmp_path, capsys):
         assert run(tools, "anatomy", checkpoint, "--out", tmp_path / "page.html") == 2
         assert "is of a run on points" in capsys.readouterr().err
+
+
+def test_points_are_not_mirrored(train, capsys):
+    assert train("--out", "run", *SMALL, "--mirror") == 2
+    assert "--mirror turns pictures, and these are points" in capsys.readouterr().err
 
 
 def test_a_dataset_of_points():

@@ -1,13 +1,17 @@
 """One copy of the pictures for all processes of a machine, read or made by one of them."""
 
+import contextlib
 import functools
+import shutil
 from dataclasses import fields
 
 import numpy as np
 
 from .. import processes
+from ..errors import UserError
 from .dataset import Dataset
 
+SHARED = "/dev/shm"
 _windows = []  # what holds the memory that they share, to the end
 
 
@@ -30,6 +34,7 @@ def _handed_on(neighbours, load):
     if first:
         try:
             dataset = load()
+            _check_room(dataset.images.nbytes)
         except Exception as found:
             error = found
     error = neighbours.bcast(error)
@@ -43,6 +48,21 @@ def _handed_on(neighbours, load):
         shared[...] = images
     neighbours.Barrier()
     return Dataset(shared, **about)
+
+
+def _check_room(size):
+    """UserError where the memory that processes share has not so many bytes left.
+
+    It is a file system of its own on Linux: who writes more into it than there is, is killed.
+    """
+    with contextlib.suppress(OSError):  # another system
+        room = shutil.disk_usage(SHARED).free
+        if size > room:
+            raise UserError(
+                f"the pictures take {size / 1e6:,.0f} MB of the memory that processes share, "
+                f"{SHARED} has {room / 1e6:,.0f} MB left: enlarge it (docker run --shm-size), "
+                "or use fewer with --limit"
+            )
 
 
 def _shared(neighbours, shape, dtype):

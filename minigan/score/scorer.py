@@ -51,10 +51,11 @@ class Scorer:
         self._spread[self._spread == 0] = 1  # of a feature that is the same on all pictures
         self._real = self._standardised(features[: self.count])
         self._real_p, self.accuracy, self.labels = p, None, None
-        if parts.labelled:
+        if source.labels is not None:
             labels = source.labels[parts.reference]
-            self.accuracy = float((p.argmax(axis=1) == labels).mean())
             self.labels = labels[: self.count]
+        if parts.labelled:
+            self.accuracy = float((p.argmax(axis=1) == labels).mean())
 
     def scores(self, batches, labels=None):
         """The figures of generated pictures, a dict name -> float.

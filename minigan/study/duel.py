@@ -11,7 +11,7 @@ what has just been computed, so that the laboratory can stop inside a step.  `st
 
 from dataclasses import dataclass, field, fields
 
-from .. import init, layers, losses, optim, penalty
+from .. import init, layers, losses, optim, penalty, processes
 from ..arrays import to_host
 from ..average import MovingAverage
 from ..network import Sequential
@@ -137,8 +137,13 @@ class Duel:
 
     def noise(self, n, where, step):
         """z (n, noise_size) on the networks' device, a function of the seed, `where` and `step`."""
-        s = self.settings
-        return self.latent.draw(n, seed=s.seed, where=where, step=step, dtype=s.dtype, xp=self.G.xp)
+        s, here = self.settings, processes.here
+        whole = n * here.size if here.share else n
+        return here.rows(
+            self.latent.draw(
+                whole, seed=s.seed, where=where, step=step, dtype=s.dtype, xp=self.G.xp
+            )
+        )
 
     def samples(self, generator=None, n=COUNT):
         """Points (n, 2) on the host, of the same z every time; by default of `generator`."""

@@ -26,8 +26,8 @@ class Batches:
     the images, others in every epoch, are turned left to right.
 
     Every epoch has a new random order.  What its last whole batch leaves over comes at another
-    place in the next.  Raises UserError for a batch larger than the data, and for labels that
-    are not those of the classes.
+    place in the next.  Raises UserError for a batch larger than the data, for points that are
+    to be mirrored, and for labels that are not those of the classes.
     """
 
     def __init__(self, dataset, size, *, seed, classes, value_range, dtype, xp, mirror=False):
@@ -35,6 +35,8 @@ class Batches:
         self.things = things(dataset.images.shape[1:])
         if size > count:
             raise UserError(f"--batch-size {size} is above the {count} {self.things} there are")
+        if mirror and self.things == "points":
+            raise UserError("--mirror turns pictures, and these are points: leave it out")
         self.dataset, self.size, self.seed, self.classes = dataset, size, seed, classes
         self.value_range, self.dtype, self.xp, self.mirror = value_range, dtype, xp, mirror
         self.per_epoch = count // size

@@ -1,6 +1,7 @@
 """Going on with a run: what its checkpoint says must be what is here."""
 
 import argparse
+import json
 
 from ..errors import UserError
 from .batches import things
@@ -80,6 +81,17 @@ def check_data(checkpoint, here, total_steps):
             f"cannot resume {path} up to step {total_steps}: it is at step "
             f"{run['step']} already; give more --epochs or --steps"
         )
+
+
+def check_drawn(checkpoint, here):
+    """UserError unless a checkpoint is of the z, the classes and the range of pictures `here`.
+
+    here: dict name -> value, that of the latent and value_range.  The data may be the same and a
+    class have another name, that of its folder.
+    """
+    run = checkpoint.run
+    there = run["latent"] | {"value_range": run["value_range"]}
+    check_same(there, json.loads(json.dumps(here)), checkpoint.path, set())
 
 
 def _problem(action, value):

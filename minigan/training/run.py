@@ -46,7 +46,7 @@ from .rates import Rates
 from .record import NotFiniteError, Record
 from .report import page
 from .results import CHECKPOINT, GIF, HISTORY, LOSSES, REPORT, Results
-from .resume import check_data, check_same
+from .resume import check_data, check_drawn, check_same
 from .scoring import Scoring
 from .sheet import draw, sheet
 from .within import Within
@@ -144,7 +144,8 @@ class Run:
         self._scoring = None  # the first process scores, for all
         if options.score_every and self._writes:
             run = self._description()
-            self._scoring = Scoring(dataset, run, latent, device=self.device, notify=say)
+            with processes.by_itself():
+                self._scoring = Scoring(dataset, run, latent, device=self.device, notify=say)
             self._scoring.check_known(options.keep_best)
         self._progress = None  # there is one from the beginning of the loop on
         self._in_the_loop = False
@@ -247,6 +248,9 @@ class Run:
         self._within = Within(self.networks, self.optimizers)
 
     def _end_step(self):
+        if self.options.local_batchnorm and self._within is not None:
+            for network in self.networks.values():  # a checkpoint holds one, for all
+                processes.here.average(network.buffers)
         processes.here.end_batch()
         if self._within is not None:  # not where save() has seen to it
             self._within = None
@@ -291,7 +295,9 @@ class Run:
         count = f"{len(dataset.images):,} {self.batches.things}"
         note(f"data: {count} {dataset.name}, {dataset.source}")
         if unknown := absent(dataset, self.latent.classes):
-            note(f"no {self.batches.things} of {few(unknown)}: what is drawn by this name is chance")
+            note(
+                f"no {self.batches.things} of {few(unknown)}: what is drawn by this name is chance"
+            )
         note(f"parameters: {sizes}; {self.device}, {self.options.dtype}; results in {self.folder}")
         if who := together.description():
             note(who)
@@ -328,6 +334,8 @@ class Run:
         stored = checkpoint.run["options"]
         check_same(stored, self._configuration, checkpoint.path, self.options.free)
         check_data(checkpoint, self._data, self.total_steps)
+        drawn = vars(self.latent) | {"value_range": self.value_range}
+        check_drawn(checkpoint, drawn)
         checkpoint.restore(self._stored, self.optimizers)
         self.step = self.saved_step = checkpoint.run["step"]
         self._rates.resume(self.step, checkpoint.run.get("rates", []))
@@ -345,7 +353,10 @@ class Run:
 
     def _score(self):
         """The scores of this moment, into the row of the step that is done."""
-        figures = self._scoring.scores(self.generator) if self._writes else None
+        figures = None
+        if self._writes:
+            with processes.by_itself():
+                figures = self._scoring.scores(self.generator)
         figures = processes.here.first(figures)
         known = {name: figures[name] for name in FIGURES if math.isfinite(figures[name])}
         dtype = self.options.dtype  # that of the losses beside them
@@ -361,7 +372,8 @@ class Run:
             if not bool(self.xp.isfinite(array).all()):
                 self._fail(self.step, {})
         if self._writes:
-            self._write(arrays)
+            with processes.by_itself():
+                self._write(arrays)
         self.saved_step = self.step
 
     def _write(self, arrays):
@@ -468,12 +480,12 @@ class Run:
     def _leave(self):
         """Save what is done, unless it is half a step; raises nothing, which nobody could catch."""
         with contextlib.suppress(MemoryError):  # that may be why the loop was left
-            if not self._settle():
+            if not together.all_are_here() or not self._settle():
                 return
             if self._within is not None:
                 self._within.undo()
             processes.here.end_batch()
-            if self.step == self.saved_step or not together.all_are_here():
+            if self.step == self.saved_step:
                 return
             try:
                 with self._failing_in_a_line():

@@ -90,7 +90,10 @@ class Networks(dict):
     def pixels(self, images):
         """Images in the generator's range (..., H, W, C) as uint8; UserError for points."""
         if len(self.run["data"]["shape"]) < 3:
-            raise UserError(f"{self.path} draws points, which are no pictures: give --out FILE.npy")
+            raise UserError(
+                f"{self.path} draws points, which are no pictures: "
+                "`sample --out FILE.npy` writes them as numbers"
+            )
         return to_uint8(images, self.run["value_range"])
 
     def _latent(self):

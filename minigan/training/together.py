@@ -9,6 +9,7 @@ speak up only where one of them fails alone.
 import contextlib
 import math
 import os
+import signal
 import sys
 import time
 
@@ -33,12 +34,31 @@ def join():
     if rank != "0":
         _fall_silent()
     try:
-        from mpi4py import MPI
+        with _no_interrupt():
+            _meet()
     except ImportError as error:
         raise UserError(
             "this was started by an MPI launcher, and mpi4py is not installed: "
             f"pip install 'minigan[mpi]', or start it without the launcher ({error})"
         ) from error
+
+
+@contextlib.contextmanager
+def _no_interrupt():
+    """A Ctrl-C within the block comes after it: half an MPI can neither be used nor be left."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _meet():
+    from mpi4py import MPI
+
     world = MPI.COMM_WORLD
     if world.Get_size() > 1:
         neighbours = world.Split_type(MPI.COMM_TYPE_SHARED)
@@ -166,3 +186,4 @@ def abort(code, line):
     with contextlib.suppress(OSError):
         print(f"process {here.rank} of {here.size}: {line}", file=sys.__stderr__, flush=True)
     here.communicator.Abort(code)
+    os._exit(code)  # the launcher ends all, and may take its time
