@@ -295,9 +295,8 @@ class Run:
         count = f"{len(dataset.images):,} {self.batches.things}"
         note(f"data: {count} {dataset.name}, {dataset.source}")
         if unknown := absent(dataset, self.latent.classes):
-            note(
-                f"no {self.batches.things} of {few(unknown)}: what is drawn by this name is chance"
-            )
+            things = self.batches.things
+            note(f"no {things} of {few(unknown)}: what is drawn by this name is chance")
         note(f"parameters: {sizes}; {self.device}, {self.options.dtype}; results in {self.folder}")
         if who := together.description():
             note(who)
