@@ -231,6 +231,8 @@ FORGED = {
     "a number": ({BIAS: np.float32(1)}, "found float32 ()"),
     "one too many": ({"generator.3.tanh.bias": np.ones(1, np.float32)},
                      "3.tanh.bias is no tensor of"),
+    "not finite": ({BIAS: np.full(784, np.nan, np.float32)},
+                   "a number of its generator is not finite"),
     "another network": ({"critic.0.dense.bias": np.ones(1, np.float32)},
                         "critic.0.dense.bias is of none of generator, "),
     "counts": ({"generator.0.1.num_batches_tracked": np.int64(3)}, "is int64 ()"),
@@ -263,6 +265,14 @@ def test_import_refuses_a_file_that_is_none(trained, tmp_path, capsys, damage, m
     damage(tmp_path / "x.npz")
     command = "import", tmp_path / "x.npz", "--into", trained, "--out", tmp_path / "y.npz"
     assert_refused(capsys, *command, message=message)
+
+
+def test_import_replaces_no_file(trained, tmp_path, capsys):
+    np.savez(tmp_path / "x.npz", **GOOD)
+    before = trained.read_bytes()
+    command = "import", tmp_path / "x.npz", "--into", trained, "--out", trained
+    assert_refused(capsys, *command, message="is there already: give the name of a new file")
+    assert trained.read_bytes() == before
 
 
 def test_tensors_stored_by_columns(trained, tmp_path):

@@ -24,6 +24,7 @@ from PIL import Image
 
 import minigan as mg
 from minigan import archive, data
+from minigan.__main__ import main as tools
 from minigan.data import cifar
 from minigan.errors import UserError
 from minigan.training.checkpoint import Checkpoint, save
@@ -203,6 +204,28 @@ def test_options_of_a_file_never_say_where_results_go(gan, checkpoint, tmp_path,
         assert run(gan.main, "--resume", "--out", checkpoint.parent, "--steps", 2) == 2
         assert f"says {name} is" in capsys.readouterr().err
         assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [("data", 0, "expected a text"), ("lr", "0.001", "expected a number")],
+)
+def test_an_option_is_of_its_kind(gan, checkpoint, capsys, name, value, problem):
+    """As words, a command line would take both."""
+    changed = Checkpoint(checkpoint).description
+    changed["run"]["options"][name] = value
+    checkpoint.write_bytes(with_description(checkpoint, changed))
+    assert run(gan.main, "--resume", "--out", checkpoint.parent, "--steps", 2) == 2
+    assert f"says {name} is '{value}': {problem}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seed", [None, 1e300, "x"])
+def test_a_diagnosis_of_a_run_without_a_seed(checkpoint, capsys, seed):
+    changed = Checkpoint(checkpoint).description
+    changed["run"]["options"]["seed"] = seed
+    checkpoint.write_bytes(with_description(checkpoint, changed))
+    assert run(tools, "diagnose", checkpoint.parent) == 2
+    assert "its generator does not draw" in capsys.readouterr().err
 
 
 # Data.

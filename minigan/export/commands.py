@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,8 @@ def _import(options):
     """Write a checkpoint that is another one but for the tensors of a file."""
     path, out = options.tensors, options.out
     _check_name(out, "npz")
+    if os.path.lexists(out):  # perhaps the checkpoint of a run
+        raise UserError(f"--out {out} is there already: give the name of a new file")
     checkpoint, stored = Checkpoint(options.into), _read(path)
     networks = checkpoint.networks()
     strange = [t for t in stored if not t.startswith(tuple(f"{name}." for name in networks))]
@@ -76,6 +79,8 @@ def _import(options):
             shape = _input_shape(checkpoint, name) if checkpoint.run else None
             with _fitting(f"{path} does not fit {name} of {options.into}"):
                 fill(network, own, shape)
+                if not all(np.isfinite(tensor).all() for _, tensor in network.named_state()):
+                    raise UserError(f"{path}: a number of its {name} is not finite")
     arrays = checkpoint.arrays | archive.tensors(networks)
     if checkpoint.history:
         arrays["history"] = np.frombuffer(checkpoint.history, np.uint8)

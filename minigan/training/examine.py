@@ -42,8 +42,11 @@ def examine(folder):
     networks, run = checkpoint.networks(), checkpoint.run
     if run is None:
         raise UserError(f"{checkpoint.path} is of networks, not of a run")
-    latent, seed = Latent(**run["latent"]), run["options"]["seed"]
-    with np.errstate(all="ignore"):  # what is not finite shows in the pictures
-        images = draw(networks["generator"], latent, seed=seed, xp=np)
+    latent = Latent(**run["latent"])
+    try:
+        with np.errstate(all="ignore"):  # what is not finite shows in the pictures
+            images = draw(networks["generator"], latent, seed=run["options"]["seed"], xp=np)
+    except (LookupError, TypeError, ValueError) as error:  # of a file that no run has written
+        raise UserError(f"{checkpoint.path}: its generator does not draw: {error}") from error
     found = diagnosis.diagnose(columns, images, run["value_range"], checkpoint.arrays)
     return run["name"], columns, found

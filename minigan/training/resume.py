@@ -111,7 +111,9 @@ def _problem(action, value):
         if action.choices is not None and one not in action.choices:
             return f"expected one of {', '.join(action.choices)}"
         try:
-            (action.type or str)(str(one))
+            read = (action.type or str)(str(one))
         except (argparse.ArgumentTypeError, ValueError) as error:
             return str(error)
+        if isinstance(read, str) != isinstance(one, str) and isinstance(read, (str, int, float)):
+            return f"expected a {'text' if isinstance(read, str) else 'number'}"
     return None
