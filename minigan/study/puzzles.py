@@ -81,8 +81,8 @@ PUZZLES = (
     ),
     _puzzle(
         "Gradients that should add up to nothing",
-        "    return scale * (g - mean_of(g, axes) - h * mean_of(g * h, axes))\n",
-        "    return scale * (g - h * mean_of(g * h, axes))\n",
+        "    return scale * (g - mean_of(g, axes, across) - h * mean_of(g * h, axes, across))\n",
+        "    return scale * (g - h * mean_of(g * h, axes, across))\n",
         "Two layers have it in common.",
         "x_i changes its own y, and that of all others of its group. In how many ways?",
         "The mean depends on every x: its part of the derivative is - mean_of(g).",
@@ -138,7 +138,7 @@ PUZZLES = (
     _puzzle(
         "Right in training, wrong in evaluation",
         "    return dy * gamma * scale, (dy * h).sum(axis=shared), dy.sum(axis=shared)\n",
-        "    dx = jacobian(dy * gamma, h, scale, shared)\n"
+        "    dx = jacobian(dy * gamma, h, scale, shared, alone)\n"
         "    return dx, (dy * h).sum(axis=shared), dy.sum(axis=shared)\n",
         "The table has two modes.",
         "What depends on x in evaluation, the mean, the variance, or neither?",
@@ -196,8 +196,9 @@ PUZZLES = (
     ),
     _puzzle(
         "Stretching costs nothing",
-        "    q = -scale * (dx_bar * mean_of(g * h, axes) + g * mean_of(dx_bar * h, axes))\n",
-        "    q = -scale * dx_bar * mean_of(g * h, axes)\n",
+        "    q = -scale * (dx_bar * mean_of(g * h, axes, across) "
+        "+ g * mean_of(dx_bar * h, axes, across))\n",
+        "    q = -scale * dx_bar * mean_of(g * h, axes, across)\n",
         "Second order, and of the normalising layers alone.",
         "h stands twice in dx = scale (g - mean(g) - h mean(g h)).",
         "q = dR/dh has a part for each h: also g mean(dx_bar h).",
