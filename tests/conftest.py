@@ -17,6 +17,14 @@ from minigan.kernels.gpu import cublas
 from minigan.training import plot
 
 
+NO_DEVICE = (  # files of tests
+    "test_any_words", "test_benchmarks", "test_data_attributes", "test_data_builtin",
+    "test_data_cifar", "test_data_digits", "test_data_folder", "test_data_mnist",
+    "test_data_numbers", "test_docs", "test_download", "test_geometry", "test_history",
+    "test_pictures", "test_progress", "test_report", "test_shortage",
+)  # fmt: skip
+
+
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory):
     """43 images, as the word for --data: five batches of 8 and a remainder."""
@@ -52,7 +60,8 @@ def pytest_configure():
 
 
 def pytest_collection_modifyitems(config, items):
-    """Without a GPU nothing runs with --device gpu, and with one not what is about others.
+    """Without a GPU nothing runs with --device gpu, and with one not what is about others; on the
+    stand-in no more runs than what it makes a difference to.
 
     A warning is an error in a test, but not while plugins that happen to be installed start, as it
     would be with `filterwarnings` in pyproject.toml: one of theirs then ends the whole session.
@@ -61,6 +70,9 @@ def pytest_collection_modifyitems(config, items):
     reasons = {}  # what a test has, a mark or a fixture -> why it is skipped
     if device != "cpu":
         reasons["host"] = "is about the CPU, looks within a call, or needs the CPU's masks"
+        reasons |= dict.fromkeys(NO_DEVICE, "is about files and words, which no device changes")
+    if device == "stand-in":
+        reasons |= dict.fromkeys(("gpu", "stand_in"), "has the stand-in without --device too")
     if device == "gpu":
         reasons["stand_in"] = "is about the stand-in"
         try:
@@ -69,7 +81,8 @@ def pytest_collection_modifyitems(config, items):
             reasons = {"": str(error)}
     for item in items:
         item.add_marker(pytest.mark.filterwarnings("error"), append=False)  # a test's own go first
-        has = ["", *item.fixturenames, *(mark.name for mark in item.iter_markers())]
+        marks = (mark.name for mark in item.iter_markers())
+        has = ["", *item.fixturenames, *marks, item.path.stem]
         for reason in {reasons[name] for name in has if name in reasons}:
             item.add_marker(pytest.mark.skip(reason=reason))
 
