@@ -16,9 +16,9 @@ from minigan.errors import UserError
 from minigan.kernels.gpu import cublas
 from minigan.training import plot
 
-
 NO_DEVICE = (  # files of tests
-    "test_any_words", "test_benchmarks", "test_data_attributes", "test_data_builtin",
+    "test_any_words", "test_benchmarks", "test_data_archives", "test_data_arrays",
+    "test_data_attributes", "test_data_builtin",
     "test_data_cifar", "test_data_digits", "test_data_folder", "test_data_mnist",
     "test_data_numbers", "test_docs", "test_download", "test_geometry", "test_history",
     "test_pictures", "test_progress", "test_report", "test_shortage",
