@@ -41,7 +41,7 @@ def parallel(work, count, elements, most=None):
     too.  Called from within such a range, or while another thread's ranges run, it takes the
     ranges one after the other.
     """
-    with _InterruptsWait(), _blas.single_threaded() as cores:
+    with InterruptsWait(), _blas.single_threaded() as cores:
         pieces = -(-count // most) if most else min(1, count)
         if elements > FEW:
             pieces = min(count, -(-pieces // cores) * cores)
@@ -66,17 +66,17 @@ def calling_thread_alone():
 
 def core_count():
     """How many cores `parallel` shares out over."""
-    with _InterruptsWait(), _blas.single_threaded() as cores:
+    with InterruptsWait(), _blas.single_threaded() as cores:
         return cores
 
 
 def use_cores(count):
     """Share out over so many cores from now on, as far as the BLAS can be told."""
-    with _InterruptsWait():
+    with InterruptsWait():
         _blas.use(count)
 
 
-class _InterruptsWait:
+class InterruptsWait:
     """Inside, Ctrl-C is noted; it strikes when everything is as it was before.
 
     An exception can come between any two calls of the main thread, and no `finally` is safe from

@@ -9,7 +9,6 @@ speak up only where one of them fails alone.
 import contextlib
 import math
 import os
-import signal
 import sys
 import time
 
@@ -34,26 +33,13 @@ def join():
     if rank != "0":
         _fall_silent()
     try:
-        with _no_interrupt():
+        with threads.InterruptsWait():  # half an MPI can neither be used nor be left
             _meet()
     except ImportError as error:
         raise UserError(
             "this was started by an MPI launcher, and mpi4py is not installed: "
             f"pip install 'minigan[mpi]', or start it without the launcher ({error})"
         ) from error
-
-
-@contextlib.contextmanager
-def _no_interrupt():
-    """A Ctrl-C within the block comes after it: half an MPI can neither be used nor be left."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _meet():
