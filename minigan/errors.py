@@ -10,6 +10,8 @@ Names come from outside too, and may hold line breaks or a terminal's control se
 `printable` takes the harm out of them.
 """
 
+import contextlib
+
 LONGEST = 1000  # characters of a message
 
 
@@ -41,6 +43,15 @@ class RunFailed(OneLine, RuntimeError):
 
 class Interrupted(OneLine, KeyboardInterrupt):
     """Somebody at a prompt has interrupted a training run, which has saved."""
+
+
+@contextlib.contextmanager
+def writing(path):
+    """Turn a failure to write to `path` within the block into a UserError."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def printable(value):

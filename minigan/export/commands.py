@@ -9,9 +9,10 @@ import numpy as np
 
 from .. import archive
 from ..atomic import replacing
-from ..errors import UserError, printable
+from ..errors import UserError, printable, writing
 from ..regular import open_regular
 from ..training.checkpoint import TRAINED, Checkpoint
+from ..training.options import check_form
 from .named import LAYOUTS, fill, tensors
 from .onnx_file import OPSET, write_onnx
 
@@ -39,12 +40,12 @@ def add_commands(commands):
 
 def _export(options):
     path, name, out = options.checkpoint, options.network, options.out
-    _check_name(out, options.to)
+    check_form(out, f".{options.to}")
     if options.to == "onnx" and options.layout:
         raise UserError(f"--layout {options.layout} is for --to npz; ONNX has a layout of its own")
     checkpoint = Checkpoint(path)
     network = _named_network(checkpoint, name)
-    with _writing(out), _fitting(f"cannot export {name} of {path}"):
+    with writing(out), _fitting(f"cannot export {name} of {path}"):
         if options.to == "onnx":
             shape = _input_shape(checkpoint, name)
             made = write_onnx(out, network, shape, _metadata(checkpoint.run))
@@ -63,7 +64,7 @@ def _export(options):
 def _import(options):
     """Write a checkpoint that is another one but for the tensors of a file."""
     path, out = options.tensors, options.out
-    _check_name(out, "npz")
+    check_form(out, ".npz")
     if os.path.lexists(out):  # perhaps the checkpoint of a run
         raise UserError(f"--out {out} is there already: give the name of a new file")
     checkpoint, stored = Checkpoint(options.into), _read(path)
@@ -84,26 +85,12 @@ def _import(options):
     arrays = checkpoint.arrays | archive.tensors(networks)
     if checkpoint.history:
         arrays["history"] = np.frombuffer(checkpoint.history, np.uint8)
-    with _writing(out):
+    with writing(out):
         archive.write(
             out, networks, arrays,
             optimizer_steps=checkpoint.description["optimizer_steps"], run=checkpoint.run,
         )  # fmt: skip
     print(printable(f"{options.into} with {len(stored)} tensors of {path} in {out}"))
-
-
-def _check_name(out, ending):
-    if out.suffix.lower() != f".{ending}":
-        raise UserError(f"--out {out}: the name must end in .{ending}")
-
-
-@contextlib.contextmanager
-def _writing(path):
-    """What cannot be written is one line."""
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 @contextlib.contextmanager

@@ -9,14 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ..atomic import replacing
 from ..condition import ByClass, join
-from ..errors import UserError, printable
+from ..errors import UserError
 from ..kernels import FAST, PLAIN, plain
 from ..layers import Dropout, ReLU, Sigmoid, Tanh
 from ..network import Layer
 from ..optim import Adam
-from ..training.page import fill
+from ..training.page import fill, save
 from . import ink
 from .formulas import entry, passes, used
 from .game import LOSSES, d_pass, g_pass, leaves, penalty
@@ -41,12 +40,7 @@ def anatomy(options):
     print(f"{subject.name}: {subject.facts}; large networks take minutes", flush=True)
     with np.errstate(all="ignore"):  # what is not finite has no number on the page
         page = render(dissect(subject))
-    try:
-        with replacing(options.out) as file:
-            file.write(page.encode())
-    except OSError as error:
-        raise UserError(f"cannot write {options.out}: {error.strerror or error}") from error
-    print(f"{printable(options.out)}, {len(page) / 1e6:.1f} MB: open it in a browser")
+    save(options.out, page)
 
 
 def render(content):

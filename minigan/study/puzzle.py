@@ -11,7 +11,7 @@ What is printed is computed with the copy as it is, in place of the plain engine
 import numpy as np
 
 from ..atomic import replacing
-from ..errors import UserError, printable
+from ..errors import UserError, printable, writing
 from ..gradcheck import Check, Table
 from . import judge
 from .puzzles import PUZZLES
@@ -45,14 +45,12 @@ def puzzle(options):
 
 
 def _begin(asked, path, number):
-    try:
+    with writing(path):
         if path.exists():
             print(f"{printable(path)} is kept as it is; remove it to begin again")
         else:
             with replacing(path) as file:
                 file.write(asked.source().encode())
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
     print(f"Puzzle {number}: {asked.title}\n")
     for line in symptoms(judge.load(path), asked.shows):
         print(line)

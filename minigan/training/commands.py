@@ -1,17 +1,16 @@
 """The command lines of what a run has made."""
 
-import contextlib
 from pathlib import Path
 
 import numpy as np
 
 from ..atomic import replacing
-from ..errors import UserError, printable
+from ..errors import UserError, printable, writing
 from . import score_command, shortage
 from .batches import things
 from .checkpoint import TRAINED, Checkpoint
 from .examine import diagnose
-from .options import integer
+from .options import check_form, integer
 from .pictures import grid, save_gif, save_png
 from .rates import describe
 from .report import report
@@ -119,7 +118,7 @@ def sample(options):
     if out is None and each is None:
         raise UserError("where to? give --out FILE.png, --out FILE.npy or --each DIR")
     if out is not None:
-        _check_form(out, ".png", ".npy")
+        check_form(out, ".png", ".npy")
     numbers = options.pick or range(options.count)
     shortage.advice = lambda: "ask for fewer pictures with --count"
     networks = load(options.checkpoint)
@@ -131,10 +130,10 @@ def sample(options):
         if file.exists():
             raise UserError(f"{file} is there already: give another folder for --each")
     for file, level in zip(files, levels):
-        with _writing(file):
+        with writing(file):
             save_png(file, level)
     if out is not None:
-        with _writing(out):
+        with writing(out):
             if out.suffix.lower() == ".npy":
                 with replacing(out) as file:
                     np.save(file, images)
@@ -145,7 +144,7 @@ def sample(options):
 
 def interpolate(options):
     """Write the pictures between some of the checkpoint's generator."""
-    _check_form(options.out, ".png", ".gif")
+    check_form(options.out, ".png", ".gif")
     if len(options.between) < 2:
         raise UserError(f"--between {options.between[0]}: give the numbers of two pictures or more")
     shortage.advice = lambda: "ask for fewer pictures with --steps"
@@ -158,7 +157,7 @@ def interpolate(options):
         straight=options.straight,
     )
     ways = networks.pixels(images)
-    with _writing(options.out):
+    with writing(options.out):
         if options.out.suffix.lower() == ".png":
             save_png(options.out, grid(ways.reshape(-1, *ways.shape[2:]), columns=options.steps))
         else:
@@ -166,21 +165,6 @@ def interpolate(options):
             frames = [grid(frame[None], gap=0) for frame in there]
             save_gif(options.out, frames + frames[-2:0:-1], frame_ms=100, last_ms=100)
     print(f"{len(ways)} x {options.steps} pictures in {printable(options.out)}")
-
-
-def _check_form(out, *forms):
-    """UserError unless a file's name ends in one of these."""
-    if out.suffix.lower() not in forms:
-        raise UserError(f"--out {out}: the name must end in {' or '.join(forms)}")
-
-
-@contextlib.contextmanager
-def _writing(path):
-    """Turn a failure to write into one line."""
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def info(options):

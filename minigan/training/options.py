@@ -259,6 +259,12 @@ def command_line(words):
     return join(map(str, words))
 
 
+def check_form(out, *forms):
+    """UserError unless the name of a file for --out ends in one of these, such as ".png"."""
+    if out.suffix.lower() not in forms:
+        raise UserError(f"--out {out}: the name must end in {' or '.join(forms)}")
+
+
 def path(text):
     """An argparse type: a word that can name a file."""
     if not text or "\0" in text or len(text) > LONGEST:

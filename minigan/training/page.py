@@ -3,6 +3,9 @@
 import base64
 import json
 
+from ..atomic import replacing
+from ..errors import printable, writing
+
 
 def fill(template, content):
     """The page, a str: the text of a template, whose script says /*CONTENT*/null, with the content.
@@ -11,6 +14,13 @@ def fill(template, content):
     """
     text = json.dumps(content, separators=(",", ":"), allow_nan=False)
     return template.replace("/*CONTENT*/null", text.replace("<", "\\u003c"))  # no tag in a script
+
+
+def save(path, page):
+    """Write a page, whole or not at all, and say so; UserError where that cannot be."""
+    with writing(path), replacing(path) as file:
+        file.write(page.encode())
+    print(f"{printable(path)}, {len(page) / 1e6:.1f} MB: open it in a browser")
 
 
 def data_uri(png):

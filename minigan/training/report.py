@@ -10,12 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..atomic import replacing
-from ..errors import UserError, printable
+from ..errors import UserError
 from ..regular import open_regular
 from .examine import examine
 from .history import LABELS
-from .page import data_uri, fill
+from .page import data_uri, fill, save
 from .pictures import thinned
 from .plot import balance, groups
 from .results import CONFIG, SHEETS
@@ -29,12 +28,7 @@ def report(options):
     """Write the page of the run in `options.folder` to `options.out`."""
     name, columns, verdicts = examine(options.folder)
     text = page(options.folder, name, columns, verdicts)
-    try:
-        with replacing(options.out) as file:
-            file.write(text.encode())
-    except OSError as error:
-        raise UserError(f"cannot write {options.out}: {error.strerror or error}") from error
-    print(f"{printable(options.out)}, {len(text) / 1e6:.1f} MB: open it in a browser")
+    save(options.out, text)
 
 
 def page(folder, name, columns, verdicts):
