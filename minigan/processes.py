@@ -66,18 +66,17 @@ class Alone:
 class Together:
     """One process of several.
 
-    communicator: of mpi4py; neighbours: that of the processes on the same machine.
-    total: function (array) -> its sum over all processes, a new array; by default MPI's, of arrays
-    in the host's memory.  local_moments: see `keep_moments`.
+    communicator: of mpi4py; neighbours: that of the processes on the same machine; ending: a
+    second one of all, for those that end.
+    way, total: how arrays are added up: its name, and a function (array) -> its sum over all
+    processes, a new array.  At first it is MPI's, of arrays in the host's memory.
     """
 
-    def __init__(self, communicator, neighbours=None, *, total=None, local_moments=False):
-        self.communicator, self.neighbours = communicator, neighbours
+    def __init__(self, communicator, neighbours=None, ending=None):
+        self.communicator, self.neighbours, self.ending = communicator, neighbours, ending
         self.rank, self.size, self.share = communicator.Get_rank(), communicator.Get_size(), None
-        self.total = total or self._total_on_the_host
+        self.way, self.total = "MPI", self._total_on_the_host
         self.mean_of_moments = self.mean
-        if local_moments:
-            self.keep_moments()
 
     def mean(self, values):
         """The mean of an array over all processes: a new array, the same on all of them."""

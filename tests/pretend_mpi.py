@@ -39,14 +39,14 @@ class _Here(threading.local):
         return getattr(self.process, name)
 
 
-def together(monkeypatch, size, work, **options):
-    """[work() of each of `size` processes], which begin together; options: of `Together`."""
+def together(monkeypatch, size, work):
+    """[work() of each of `size` processes], which begin together."""
     here, slots, barrier = _Here(), [None] * size, threading.Barrier(size, timeout=60)
     monkeypatch.setattr(processes, "here", here)
     results, failures = [None] * size, []
 
     def run(rank):
-        here.process = processes.Together(Communicator(rank, slots, barrier), **options)
+        here.process = processes.Together(Communicator(rank, slots, barrier))
         try:
             results[rank] = work()
         except Exception as error:

@@ -48,8 +48,7 @@ def _meet():
     world = MPI.COMM_WORLD
     if world.Get_size() > 1:
         neighbours = world.Split_type(MPI.COMM_TYPE_SHARED)
-        processes.here = processes.Together(world, neighbours)
-        processes.here.ending, processes.here.way = world.Dup(), "MPI"
+        processes.here = processes.Together(world, neighbours, world.Dup())
         _share_cores(neighbours)
 
 
