@@ -176,7 +176,7 @@ def test_when_one_ends_all_do(tmp_path, fault, code, message):
     program, out = tmp_path / "program.py", tmp_path / "run"
     program.write_text(BROKEN)
     found, text = start(2, program, fault, *SMALL, "--width", 0.05, "--out", out)
-    assert found == code and message in text
+    assert found == code and message in text, text
     assert text.count(message) == 1 or not message
     train(2, "mnist_gan.py", out, "--resume")
 

@@ -20,6 +20,7 @@ from . import exchange
 
 RANKS = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")  # as MPICH, Slurm and Open MPI set them
 PATIENCE = 5.0  # seconds that a process which has failed leaves the others to end as well
+LAST_WORDS = 0.5  # seconds that a launcher has to pass them on
 
 
 def join():
@@ -170,5 +171,6 @@ def abort(code, line):
     here = processes.here
     with contextlib.suppress(OSError):
         print(f"process {here.rank} of {here.size}: {line}", file=sys.__stderr__, flush=True)
+    time.sleep(LAST_WORDS)  # it ends all at once, and drops what it has not read by then
     here.communicator.Abort(code)
     os._exit(code)  # the launcher ends all, and may take its time
