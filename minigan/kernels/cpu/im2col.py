@@ -14,11 +14,16 @@ workspace.  Where the windows are the input itself, unrepeated (1x1 kernels, or 
 that covers the whole input), there is nothing to copy.  Source: Chellapilla, Puri & Simard 2006.
 """
 
+import itertools
+
 import numpy as np
 
 from ...threads import core_count
 from . import workspace
-from .products import matmul
+from .blocks import unbuffered
+from .products import matmul, matmul_tall
+
+LONG = 256  # numbers, of pieces of memory that are added where they lie
 
 
 def conv(x, w, geometry):
@@ -75,7 +80,7 @@ def _add_conv_dw(rows, dy, dw, before):
     """dw (kh, kw, C, K) += rows.T @ dy (n, oh, ow, K), or = where no images came before."""
     matrix = dw.reshape(rows.shape[1], -1)
     part = workspace.take("im2col sum", matrix.shape, dw.dtype) if before else matrix
-    matmul(rows.T, dy.reshape(-1, dy.shape[-1]), out=part)
+    matmul_tall(rows, dy.reshape(-1, dy.shape[-1]), out=part)
     if before:
         matrix += part
 
@@ -119,20 +124,25 @@ def _rows(x, geometry):
 
 def _add_rows(rows, dx, geometry):
     """dx = the sum of every window of rows (n, oh, ow, kh, kw * C), where it came from."""
-
-    (kh, kw), stride, channels = geometry.kernel, geometry.stride[1], dx.shape[3]
+    (kh, kw), (down, across), channels = geometry.kernel, geometry.stride, dx.shape[3]
+    long = across * channels >= LONG
 
     def work(i, j):
         padded, inside = _padded_workspace(dx[i:j], geometry)
         windows = _windows(padded, geometry)
-        for row in range(kh):
-            for column in range(0, kw, stride):  # so many taps that windows do not overlap
-                taps = slice(column * channels, (column + stride) * channels)
-                part = rows[i:j, :, :, row, taps]
-                # A copy first: NumPy moves such short pieces faster than it adds them.
+        for row, column in itertools.product(range(kh), range(0, kw, across)):
+            # So many taps that windows do not overlap.
+            taps = slice(column * channels, (column + across) * channels)
+            pixels, part = windows[:, :, :, row, taps], rows[i:j, :, :, row, taps]
+            if row < down and column == 0:  # the first at all these pixels
+                np.copyto(pixels, part)
+            elif long:
+                with unbuffered():
+                    pixels += part
+            else:  # copied together first: NumPy moves short pieces faster than it adds them
                 together = workspace.take("im2col taps", part.shape, part.dtype)
                 np.copyto(together, part)
-                windows[:, :, :, row, taps] += together
+                pixels += together
         dx[i:j] = inside
 
     workspace.over_images(work, len(dx), dx[0].nbytes, core_count())
