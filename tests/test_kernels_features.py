@@ -220,3 +220,25 @@ def test_matmuls():
     products.matmuls(list(zip(a, b, out, strict=True)))
     for a_i, b_i, out_i in zip(a, b, out):
         assert_close(out_i, a_i @ b_i, "float64", scale=100)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("small", [1, 12, 50])
+def test_tall_products_in_pieces(small, dtype, monkeypatch):
+    """Of five rows for a small matrix of 12 elements; one of 50 is taken whole."""
+    monkeypatch.setattr(products, "SMALL", 12)
+    monkeypatch.setattr(products, "PIECE", 60)
+    called, whole = [], products.matmul
+    monkeypatch.setattr(products, "matmul", lambda *a, **k: called.append(1) or whole(*a, **k))
+    depth, columns = {1: (1, 1), 12: (3, 4), 50: (10, 5)}[small]
+    for rows in (600, 1003):
+        a, b = normal(rows, depth, dtype=dtype), normal(rows, columns, dtype=dtype)
+        w = normal(columns, depth, dtype=dtype).T
+        exact, out = a.astype("float64"), np.full((rows, columns + 2), 7, dtype)
+        whole(a, w, out=out[:, 1:-1])
+        assert_close(out[:, 1:-1], exact @ w, dtype, scale=10)
+        assert (out[:, [0, -1]] == 7).all()
+        dw = np.full((depth, columns), np.nan, dtype)
+        products.matmul_tall(a, b, out=dw)
+        assert_close(dw, exact.T @ b, dtype, scale=1000)
+        assert bool(called) == (small == 50)
