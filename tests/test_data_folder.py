@@ -114,6 +114,16 @@ def test_limit_decodes_the_first_and_no_more(photos, monkeypatch):
             load(photos, limit=n)
 
 
+def test_limit_takes_as_many_of_each_class(photos):
+    """The first in the order of names would be of the first class."""
+    for name in ("ant/1", "ant/2", "ant/3", "bee/1", "cat/1", "cat/2", "cat/3"):
+        save(photos / f"{name}.png", noise())
+    some, _ = load(photos, limit=5)
+    assert some.files == tuple(f"{n}.png" for n in ("ant/1", "ant/2", "bee/1", "cat/1", "cat/2"))
+    assert some.labels.tolist() == [0, 0, 1, 2, 2]
+    assert load(photos, limit=2, classes=("cat", "ant"))[0].files == ("ant/1.png", "cat/1.png")
+
+
 def test_limit_of_a_dataset_keeps_what_is_known_of_each_picture(photos):
     for name in "ab":
         save(photos / f"{name}.png", noise())

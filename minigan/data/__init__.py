@@ -66,7 +66,7 @@ def load(
     ends, `"squash"` scales the sides by themselves.
     classes: names or numbers of the classes to keep, which labels number in this order.
     split: `"train"` or `"test"`, of sets that have them; files of one's own have not.
-    limit: keep the first so many.  seed: of the built-in digits.
+    limit: keep the first so many, of sub-folders as many of each.  seed: of the built-in digits.
     notify: called with each line the user should see; by default it goes to standard error.
     download: False, or $MINIGAN_OFFLINE=1, keeps off the network.
 

@@ -53,8 +53,8 @@ def load(where, listing, *, size, channels, notify, fit="crop", classes=None, li
     """The pictures of a `Listing` as a `Dataset`, images uint8 (N, H, W, channels).
 
     where: the path of the folder or archive.  size: (H, W) or one side.  fit: as of
-    `fit_picture`.  classes: names of those to take alone.  limit: decode only the first so many.
-    notify: called with each line the user should see.
+    `fit_picture`.  classes: names of those to take alone.  limit: decode only the first so many, of
+    each class alike.  notify: called with each line the user should see.
 
     Classes are sub-folders (`class_names`); `labels` number them in the order of their names, or
     of `classes`.  Where pictures lie in no sub-folder, there are neither.  `files` has the name of
@@ -76,7 +76,9 @@ def load(where, listing, *, size, channels, notify, fit="crop", classes=None, li
         pictures = [pictures[i] for i in chosen]
     if limit is not None:
         check_limit(limit, len(pictures), where)
-        pictures = pictures[:limit]
+        chosen = _first(limit, len(pictures), labels)
+        pictures = [pictures[i] for i in chosen]
+        labels = None if labels is None else labels[chosen]
     images, broken = decoded.load(where, pictures, form, [names, limit], notify)
     left_out = {pictures[i].name: reason for i, reason in broken.items()} | others
     if left_out:
@@ -122,6 +124,18 @@ def _classes(where, names, notify):
     classes = tuple(sorted(counts))
     number = {name: i for i, name in enumerate(classes)}
     return np.array([number[name] for name in of], np.int64), classes
+
+
+def _first(limit, count, labels):
+    """The indices of the first pictures, in order: of each class as many, as far as it has them."""
+    if labels is None:
+        return range(min(limit, count))
+    seen = Counter()
+    place = []  # of each picture among those of its class
+    for label in labels:
+        place.append(seen[label])
+        seen[label] += 1
+    return np.sort(np.lexsort((labels, place))[:limit])
 
 
 def _reasons(left_out):

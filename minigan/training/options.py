@@ -99,7 +99,11 @@ def parser(description, *, name, batch_size, epochs=None, steps=None, average=0.
         help="training images, a PATH is a folder or archive of pictures or a file of arrays; "
         "auto is the example's own if they can be had, else the built-in digits",
     )
-    add("--limit", type=integer(1), help="use the first so many images only (default: all)")
+    add(
+        "--limit",
+        type=integer(1),
+        help="use the first so many images only, of class folders as many of each (default: all)",
+    )
     add("--mirror", action="store_true", help="turn half of the images left to right, at random")
 
     add = result.add_argument_group("the networks").add_argument
