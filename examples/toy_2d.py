@@ -24,6 +24,7 @@ import numpy as np
 import minigan as mg
 from minigan import data, processes, training
 from minigan.errors import UserError
+from minigan.losses import sigmoid
 from minigan.regular import open_regular
 from minigan.study import plane, worlds
 from minigan.study.duel import ACTIVATIONS, GAMES, PENALTIES, Duel, Settings
@@ -111,7 +112,10 @@ def main(argv=None):
             drawn, _ = run.generator.forward(made["z"], train=False)
             made["modes"], made["good"] = world.quality(processes.here.whole(drawn))
         made["norm_dfake"] = mg.norm(made["dfake"])
-        names = ("d_loss", "g_loss", "penalty", "modes", "good", "norm_dfake")
+        if duel.game.fake[0] == "bce_with_logits":  # scores are logits: D's probabilities
+            for kind in ("real", "fake"):
+                made[f"d_{kind}"] = sigmoid(made[f"{kind}_scores"]).mean()
+        names = "d_loss g_loss penalty d_real d_fake modes good norm_dfake".split()
         run.log(**{name: made[name] for name in names if name in made})
 
 
