@@ -127,8 +127,9 @@ def main(argv=None):
         {"generator": opt_g, "discriminator": opt_d},
         latent=LATENT,
     )
+    step = run.recorded(train_step)
     for real in run:
-        run.log(**train_step(G, D, opt_g, opt_d, real, run.draw_latent("step")))
+        run.log(**step(G, D, opt_g, opt_d, real, run.draw_latent("step")))
 
 
 if __name__ == "__main__":

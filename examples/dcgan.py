@@ -202,13 +202,12 @@ def main(argv=None):
         {"generator": opt_g, "discriminator": opt_d},
         latent=LATENT,
     )
+    together = options.simultaneous or options.original
+    step = run.recorded(simultaneous_step if together else train_step)
     for real in run:
         z_d, z_g = run.draw_latent("D step"), run.draw_latent("G step")
-        draw_labels = noisy_labels(options, run.address)
-        if options.simultaneous or options.original:
-            run.log(**simultaneous_step(G, D, opt_g, opt_d, real, z_d, *draw_labels))
-        else:
-            run.log(**train_step(G, D, opt_g, opt_d, real, z_d, z_g, *draw_labels))
+        noise = [z_d] if together else [z_d, z_g]
+        run.log(**step(G, D, opt_g, opt_d, real, *noise, *noisy_labels(options, run.address)))
 
 
 if __name__ == "__main__":

@@ -119,9 +119,10 @@ def main(argv=None):
         {"generator": opt_g, "discriminator": opt_d},
         latent=latent(classes),
     )
+    step = run.recorded(train_step)
     for real, code in run:
         z_d, z_g = run.draw_latent("D step"), run.draw_latent("G step")
-        run.log(**train_step(G, D, opt_g, opt_d, real, code, z_d, z_g))
+        run.log(**step(G, D, opt_g, opt_d, real, code, z_d, z_g))
 
 
 if __name__ == "__main__":

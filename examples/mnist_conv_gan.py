@@ -187,9 +187,10 @@ def main(argv=None):
         z = LATENT.draw(len(real), **run.address("pre-training"), dtype=options.dtype, xp=run.xp)
         right, loss = pretrain(G, D, opt_d, real, z, options.seed)
         print(f"D alone: {right} of {2 * len(real)} right, mean loss {loss:.3f}")
+    step = run.recorded(train_step)
     for real in run:
         z_d, z_g = run.draw_latent("D step"), run.draw_latent("G step")
-        run.log(**train_step(G, D, opt_g, opt_d, real, z_d, z_g))
+        run.log(**step(G, D, opt_g, opt_d, real, z_d, z_g))
 
 
 if __name__ == "__main__":

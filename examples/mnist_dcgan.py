@@ -138,9 +138,10 @@ def main(argv=None):
         {"generator": opt_g, "discriminator": opt_d},
         latent=LATENT,
     )
+    step = run.recorded(train_step)
     for real in run:
         z_d, z_g = run.draw_latent("D step"), run.draw_latent("G step")
-        run.log(**train_step(G, D, opt_g, opt_d, real, z_d, z_g, options.original))
+        run.log(**step(G, D, opt_g, opt_d, real, z_d, z_g, options.original))
 
 
 if __name__ == "__main__":

@@ -159,12 +159,13 @@ def main(argv=None):
         {"generator": opt_g, "discriminator": opt_d},
         latent=latent,
     )
+    step_of_d, step_of_g = run.recorded(d_step), run.recorded(g_step)
     for batch in run:
         real, code = batch if latent.classes else (batch, None)
         for i in range(options.d_steps):
             z, epsilon = run.draw_latent(f"D step {i}"), run.address(f"epsilon {i}")
-            of_d = d_step(G, D, opt_d, real, code, z, options, epsilon)
-        of_g = g_step(G, D, opt_g, code, run.draw_latent("G step"), options)
+            of_d = step_of_d(G, D, opt_d, real, code, z, options, epsilon)
+        of_g = step_of_g(G, D, opt_g, code, run.draw_latent("G step"), options)
         run.log(**of_d, **of_g)
 
 

@@ -166,11 +166,12 @@ def main(argv=None):
         {"generator": opt_g, "critic": opt_c},
         latent=LATENT,
     )
+    of_critic, of_generator = run.recorded(critic_step), run.recorded(generator_step)
     for real in run:
         for i in range(options.critic_steps):
             z, epsilon = run.draw_latent(f"critic step {i}"), run.address(f"epsilon {i}")
-            c_loss, c_wass, c_gp = critic_step(G, C, opt_c, real, z, options, epsilon)
-        g_loss, norm_dfake = generator_step(G, C, opt_g, run.draw_latent("G step"))
+            c_loss, c_wass, c_gp = of_critic(G, C, opt_c, real, z, options, epsilon)
+        g_loss, norm_dfake = of_generator(G, C, opt_g, run.draw_latent("G step"))
         run.log(c_loss=c_loss, g_loss=g_loss, c_wass=c_wass, c_gp=c_gp, norm_dfake=norm_dfake)
 
 

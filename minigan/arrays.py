@@ -113,6 +113,8 @@ def to_host(x):
 def norm(x):
     """The Euclidean norm of all elements of array `x`, a 0-d array where x is: nothing waits."""
     flat = x.reshape(-1)
+    if on_gpu(x):  # CuPy's own product cannot be part of a CUDA graph
+        return np.sqrt((flat * flat).sum())
     return np.sqrt(flat @ flat)
 
 

@@ -10,7 +10,7 @@ are in `kernels/plain.py`; here is what they are for, and what they take.
 
 from numbers import Real
 
-from . import kernels, processes, random
+from . import changing, kernels, processes, random
 from .arrays import get_array_module
 from .condition import one_hot
 
@@ -132,7 +132,10 @@ def labels(logits, low, high=None, *, flip=0.0, seed=0, where="labels", step=Non
     values = random.of_batch(random.uniform, shape, **bounds, dtype=logits.dtype, xp=xp, **address)
     if flip:  # drawn on the host: the same labels on every device
         share = processes.here.share
-        kept = random.keep_mask(shape, 1 - flip, where=f"{where}/flip", share=share, **address)
+        place = dict(seed=seed, where=f"{where}/flip", share=share)
+        kept = changing.of_step(
+            lambda step: random.keep_mask(shape, 1 - flip, step=step, **place), address["step"]
+        )
         values = xp.where(xp.asarray(kept), values, 1 - values)
     return values
 

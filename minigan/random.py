@@ -17,7 +17,7 @@ import itertools
 
 import numpy as np
 
-from . import kernels, processes
+from . import changing, kernels, processes
 from .kernels.plain import random_bits
 
 _KEEP_LEVELS = 1 << 16
@@ -45,14 +45,18 @@ def numbered(step):
 
 def normal(shape, *, seed, where, step=0, dtype=np.float32, xp=np):
     """Standard normal numbers, an array of `shape` and `dtype` of module `xp`."""
-    values = generator(seed, where, step).standard_normal(shape)
-    return xp.asarray(values.astype(dtype))
+    return _drawn(xp, step, lambda step: generator(seed, where, step).standard_normal(shape), dtype)
 
 
 def uniform(shape, low=0.0, high=1.0, *, seed, where, step=0, dtype=np.float32, xp=np):
     """Uniform numbers in [low, high), an array of `shape` and `dtype` of module `xp`."""
-    values = generator(seed, where, step).uniform(low, high, shape)
-    return xp.asarray(values.astype(dtype))
+    return _drawn(
+        xp, step, lambda step: generator(seed, where, step).uniform(low, high, shape), dtype
+    )
+
+
+def _drawn(xp, step, draw, dtype):
+    return xp.asarray(changing.of_step(lambda step: draw(step).astype(dtype), step))
 
 
 def of_batch(draw, shape, **options):

@@ -101,7 +101,7 @@ def stand_in(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", strict_array_module)
     strict_array_module.host_traffic.clear()
     strict_array_module.launches.clear()
-    library = host_cublas.HostCublas(strict_array_module.launches)
+    library = host_cublas.HostCublas(strict_array_module._do)
     monkeypatch.setattr(cublas, "_library", lambda xp: library)
     cublas._multiplier.cache_clear()
     return strict_array_module

@@ -17,10 +17,10 @@ LEAST_WORKSPACE = 2**22
 
 
 class HostCublas:
-    """The library.  launches: a list that is told of every product."""
+    """The library.  do: called with a name, a product to be done and its result's memory."""
 
-    def __init__(self, launches):
-        self.launches, self.math, self.stream, self.workspace = launches, 0, None, 0
+    def __init__(self, do):
+        self.do, self.math, self.stream, self.workspace = do, 0, None, 0
         self.functions = {
             "cublasCreate_v2": ctypes.CFUNCTYPE(INT, POINTER)(self.create),
             "cublasSetMathMode": ctypes.CFUNCTYPE(INT, POINTER, INT)(self.set_math_mode),
@@ -74,7 +74,6 @@ class HostCublas:
         c, ldc, c_step, count,
     ):  # fmt: skip
         """c = alpha op(a) op(b) + beta c, for each of `count`."""
-        self.launches.append("product")
         (rows_a, rows_b), last = ((k if op_a else m), (n if op_b else k)), (m, n, k, count)
         fits = lda >= max(1, rows_a) and ldb >= max(1, rows_b) and ldc >= max(1, m)
         if self.known(handle) or not fits or min(last) < 1 or self.workspace < LEAST_WORKSPACE:
@@ -82,12 +81,16 @@ class HostCublas:
         left = stack(dtype, a, (m, k), op_a, lda, a_step, count)
         right = stack(dtype, b, (k, n), op_b, ldb, b_step, count)
         result = stack(dtype, c, (m, n), 0, ldc, c_step, count)
-        if self.math == TF32_MATH and dtype == "float32":
-            left, right = as_tf32(left), as_tf32(right)
+        in_tf32 = self.math == TF32_MATH and dtype == "float32"
+        convert = as_tf32 if in_tf32 else np.asarray
         number = ctypes.c_float if dtype == "float32" else ctypes.c_double
         factor, kept = (number.from_address(address).value for address in (alpha, beta))
-        product = factor * (left @ right)
-        result[...] = product + kept * result if kept else product  # 0 * NaN counts as 0
+
+        def work(_):
+            product = factor * (convert(left) @ convert(right))
+            result[...] = product + kept * result if kept else product  # 0 * NaN counts as 0
+
+        self.do("product", work, result)
         return 0
 
 

@@ -153,7 +153,12 @@ class HostKernel:
 
 def nobody_has_written(shape, dtype):
     """What must not reach a result: not a number, or 99."""
-    return np.full(shape, np.nan if np.dtype(dtype).kind == "f" else 99, dtype)
+    return spoil(np.empty(shape, dtype))
+
+
+def spoil(array):
+    array[...] = np.nan if array.dtype.kind == "f" else 99
+    return array
 
 
 @functools.cache

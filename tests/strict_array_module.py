@@ -15,8 +15,13 @@ refuses, and each function refuses host arrays among device arrays.
 `host_traffic` lists what crossed between host and device: "upload", and the reads, each
 of which waits until the GPU has finished: "get", "float", "int", "bool".  `launches` lists what a
 GPU would be told to do: kernels, functions, operators, products and reductions, by name.
+
+A stream that captures does nothing of that: new arrays hold garbage, what was there stays as it
+is, and a graph does it all when it is launched, on the same memory.  What waits or uploads is then
+refused, as CUDA refuses it.
 """
 
+import contextlib
 import sys
 import types
 import typing
@@ -26,6 +31,40 @@ import numpy as np
 
 host_traffic = []
 launches = []
+graph = None  # what is being captured
+
+
+def _do(name, compute, out=None):
+    """The memory that compute(out) has written, a new array where out is None: now, or whenever
+    the graph that is being captured is launched."""
+    launches.append(name)
+    if graph is None:
+        return compute(out)
+    if out is None:
+        with np.errstate(all="ignore"):
+            like = compute(None)  # for its shape and dtype
+        out = host_kernels.nobody_has_written(np.shape(like), like.dtype)
+    graph.steps.append(lambda: compute(out))
+    graph.kept.append(out)
+    return out
+
+
+def _copied(function):
+    """The `compute` of a function that only gives new arrays."""
+
+    def compute(out):
+        if out is None:
+            return function()
+        np.copyto(out, function(), casting="same_kind")
+        return out
+
+    return compute
+
+
+def _crosses(what):
+    host_traffic.append(what)
+    if graph is not None:
+        raise CUDARuntimeError(900)
 
 
 class ndarray:
@@ -36,6 +75,8 @@ class ndarray:
 
     def __init__(self, memory):
         self._memory = np.asarray(memory)
+        if graph is not None:
+            graph.kept.append(self._memory)
 
     # core.pyx: the function of the same name takes over, with `out` itself in place of NumPy's
     # tuple.  Of a ufunc's methods (reduce, at, ...) the engine uses none.
@@ -63,19 +104,19 @@ class ndarray:
     # Reads, each of which waits for the GPU (core.pyx: int, float and bool call get).
 
     def get(self):
-        host_traffic.append("get")
+        _crosses("get")
         return self._memory.copy()
 
     def __float__(self):
-        host_traffic.append("float")
+        _crosses("float")
         return float(self._memory)
 
     def __int__(self):
-        host_traffic.append("int")
+        _crosses("int")
         return int(self._memory)
 
     def __bool__(self):
-        host_traffic.append("bool")
+        _crosses("bool")
         return bool(self._memory)
 
     # Shape and dtype; cupy's dtypes are NumPy's.
@@ -95,19 +136,18 @@ class ndarray:
     def reshape(self, *shape):
         view = self._memory.reshape(*shape)
         if not np.shares_memory(view, self._memory):
-            launches.append("copy")
+            return ndarray(_do("copy", _copied(lambda: self._memory.reshape(*shape))))
         return ndarray(view)
 
     def transpose(self, *axes):
         return ndarray(self._memory.transpose(*axes))
 
     def repeat(self, repeats, axis=None):
-        launches.append("repeat")
-        return ndarray(self._memory.repeat(repeats, axis=axis))
+        return repeat(self, repeats, axis)
 
     def take(self, indices, axis):
-        launches.append("take")
-        return ndarray(self._memory.take(_device(indices), axis))
+        indices = _device(indices)
+        return ndarray(_do("take", _copied(lambda: self._memory.take(indices, axis))))
 
     def swapaxes(self, axis1, axis2):
         return ndarray(self._memory.swapaxes(axis1, axis2))
@@ -115,34 +155,35 @@ class ndarray:
     def astype(self, dtype, copy=True):
         if not copy and dtype == self.dtype:
             return self
-        launches.append("astype")
-        return ndarray(self._memory.astype(dtype))
+        return ndarray(_do("astype", _copied(lambda: self._memory.astype(dtype))))
+
+    def view(self, dtype):
+        return ndarray(self._memory.view(dtype))
 
     def copy(self):
-        launches.append("copy")
-        return ndarray(self._memory.copy())
+        return ndarray(_do("copy", _copied(self._memory.copy)))
 
     def clip(self, low, high, out=None):
         return clip(self, low, high, out)
 
     def fill(self, value):
-        launches.append("fill")
-        self._memory.fill(_scalar(value))
+        value = _scalar(value)
+        _do("fill", lambda memory: memory.fill(value), self._memory)
 
     # Indices: integers, slices, ..., None and integer device arrays.  CuPy also takes host
     # arrays, which it uploads, and boolean ones, for which it reads a count: both refused.
 
     def __getitem__(self, key):
         key = _indices(key)
-        if any(isinstance(item, np.ndarray) for item in key):
-            launches.append("take")
         if not any(item is ... for item in key):
             key = (*key, ...)  # NumPy then gives a 0-d view in place of a scalar, as CuPy does
+        if any(isinstance(item, np.ndarray) for item in key):
+            return ndarray(_do("take", _copied(lambda: self._memory[key])))
         return ndarray(self._memory[key])
 
     def __setitem__(self, key, value):
-        launches.append("copy")
-        self._memory[_indices(key)] = _operand(value)
+        key, value = _indices(key), _operand(value)
+        _do("copy", lambda memory: memory.__setitem__(key, value), self._memory)
 
     # Reductions: a 0-d array where NumPy returns a scalar.
 
@@ -165,8 +206,7 @@ class ndarray:
         return self._reduced("all", axis=axis, keepdims=keepdims)
 
     def _reduced(self, name, **how):
-        launches.append(name)
-        return ndarray(getattr(self._memory, name)(**how))
+        return ndarray(_do(name, _copied(lambda: np.asarray(getattr(self._memory, name)(**how)))))
 
 
 def _operand(value):
@@ -212,9 +252,12 @@ def _index(item):
 
 def _elementwise(function):
     def apply(*operands, out=None, dtype=None):
-        launches.append(function.__name__)
         memory = [_operand(operand) for operand in operands]
-        result = function(*memory, out=None if out is None else _device(out), dtype=dtype)
+
+        def compute(out):
+            return np.asarray(function(*memory, out=out, dtype=dtype))
+
+        result = _do(function.__name__, compute, None if out is None else _device(out))
         return ndarray(result) if out is None else out
 
     return apply
@@ -232,18 +275,20 @@ abs = globals()["absolute"]
 
 
 def where(condition, x, y):
-    launches.append("where")
-    return ndarray(np.where(_device(condition), _operand(x), _operand(y)))
+    condition, x, y = _device(condition), _operand(x), _operand(y)
+    return ndarray(_do("where", _copied(lambda: np.where(condition, x, y))))
 
 
 def clip(a, low, high, out=None):
-    launches.append("clip")
+    a, low, high = _device(a), _operand(low), _operand(high)
     memory = None if out is None else _device(out)
-    result = np.clip(_device(a), _operand(low), _operand(high), out=memory)
+    result = _do("clip", lambda memory: np.clip(a, low, high, out=memory), memory)
     return ndarray(result) if out is None else out
 
 
 def matmul(a, b, out=None):
+    if graph is not None:  # cublas.pyx
+        raise NotImplementedError("cuBLAS through CuPy cannot be captured")
     launches.append("matmul")
     # _routines_linalg.pyx: one matrix may be transposed, of a batch a copy is made.
     launches.extend("copy" for x in (a, b) if x.ndim > 2 and not _device(x).flags.c_contiguous)
@@ -278,8 +323,14 @@ class ElementwiseKernel:
 
     def __call__(self, *args, size=None):
         launches.append(self.name)
-        made = self._kernel.run(*(_operand(value) for value in args), size=size)
-        given = args[len(self._kernel.inputs) :]
+        memory, given = [_operand(value) for value in args], args[len(self._kernel.inputs) :]
+        if graph is None or not given:
+            made = self._kernel.run(*memory, size=size)
+        if graph is not None:
+            outputs = [] if given else made
+            for output in outputs:
+                host_kernels.spoil(output)
+            graph.steps.append(lambda: self._kernel.run(*memory, *outputs, size=size))
         results = given or tuple(ndarray(memory) for memory in made)
         return results[0] if len(results) == 1 else results
 
@@ -290,15 +341,14 @@ class ElementwiseKernel:
 def asarray(a, dtype=None):
     if isinstance(a, ndarray):
         return a if dtype is None else a.astype(dtype, copy=False)
-    host_traffic.append("upload")
+    _crosses("upload")
     return ndarray(np.array(a, dtype=dtype))
 
 
 def ascontiguousarray(a):
     if _device(a).flags.c_contiguous:
         return a
-    launches.append("copy")
-    return ndarray(np.ascontiguousarray(a._memory))
+    return ndarray(_do("copy", _copied(lambda: np.ascontiguousarray(a._memory))))
 
 
 def empty(shape, dtype=float):
@@ -310,8 +360,7 @@ def empty_like(a, dtype=None, shape=None):
 
 
 def zeros(shape, dtype=float):
-    launches.append("fill")
-    return ndarray(np.zeros(shape, dtype))
+    return full(shape, 0, dtype)
 
 
 def zeros_like(a, dtype=None, shape=None):
@@ -323,9 +372,8 @@ def ones_like(a, dtype=None, shape=None):
 
 
 def full_like(a, value, dtype=None, shape=None):
-    launches.append("fill")
     shape, dtype = _like(a, dtype, shape)
-    return ndarray(np.full(shape, _scalar(value), dtype))
+    return full(shape, value, dtype)
 
 
 def _like(a, dtype, shape):
@@ -333,14 +381,13 @@ def _like(a, dtype, shape):
     return memory.shape if shape is None else shape, dtype or memory.dtype
 
 
-def full(shape, value):
-    launches.append("fill")
-    return ndarray(np.full(shape, _scalar(value)))
+def full(shape, value, dtype=None):
+    value = _scalar(value)
+    return ndarray(_do("fill", _copied(lambda: np.full(shape, value, dtype))))
 
 
 def arange(stop, dtype=None):
-    launches.append("arange")
-    return ndarray(np.arange(stop, dtype=dtype))
+    return ndarray(_do("arange", _copied(lambda: np.arange(stop, dtype=dtype))))
 
 
 def broadcast_to(a, shape):
@@ -348,28 +395,29 @@ def broadcast_to(a, shape):
 
 
 def repeat(a, repeats, axis=None):
-    launches.append("repeat")
-    return ndarray(np.repeat(_device(a), repeats, axis=axis))
+    a = _device(a)
+    return ndarray(_do("repeat", _copied(lambda: np.repeat(a, repeats, axis=axis))))
 
 
 def pad(a, pad_width, mode="constant"):
-    launches.extend(["fill", "copy"])
-    return ndarray(np.pad(_device(a), pad_width, mode))
+    a = _device(a)
+    launches.append("fill")
+    return ndarray(_do("copy", _copied(lambda: np.pad(a, pad_width, mode))))
 
 
 def einsum(subscripts, *operands):
-    launches.append("einsum")
-    return ndarray(np.einsum(subscripts, *map(_device, operands)))
+    operands = [_device(each) for each in operands]
+    return ndarray(_do("einsum", _copied(lambda: np.einsum(subscripts, *operands))))
 
 
 def concatenate(arrays, axis=0):
-    launches.append("concatenate")
-    return ndarray(np.concatenate([_device(array) for array in arrays], axis=axis))
+    arrays = [_device(each) for each in arrays]
+    return ndarray(_do("concatenate", _copied(lambda: np.concatenate(arrays, axis=axis))))
 
 
 def stack(arrays):
-    launches.append("concatenate")
-    return ndarray(np.stack([_device(array) for array in arrays]))
+    arrays = [_device(each) for each in arrays]
+    return ndarray(_do("concatenate", _copied(lambda: np.stack(arrays))))
 
 
 uint32 = np.uint32
@@ -385,6 +433,7 @@ class CUDARuntimeError(RuntimeError):
         35: "cudaErrorInsufficientDriver: "
         "CUDA driver version is insufficient for CUDA runtime version",
         100: "cudaErrorNoDevice: no CUDA-capable device is detected",
+        900: "cudaErrorStreamCaptureUnsupported: operation not permitted when stream is capturing",
     }
 
     def __init__(self, status):
@@ -401,7 +450,42 @@ class OutOfMemoryError(MemoryError):
         )
 
 
+class Graph:
+    """What was captured: launch() does it again."""
+
+    def __init__(self):
+        self.steps, self.kept = [], []
+
+    def launch(self):
+        launches.append("graph")
+        for step in self.steps:
+            step()
+
+
+class Stream:
+    def __init__(self, non_blocking=False):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def begin_capture(self):
+        global graph
+        graph = Graph()
+
+    def end_capture(self):
+        global graph
+        captured, graph = graph, None
+        return captured
+
+
 cuda = types.SimpleNamespace(
+    Stream=Stream,
+    MemoryPool=lambda: types.SimpleNamespace(malloc=None),
+    using_allocator=lambda malloc: contextlib.nullcontext(),
     device=types.SimpleNamespace(get_cublas_handle=lambda: 1),
     get_current_stream=lambda: types.SimpleNamespace(ptr=0),
     runtime=types.SimpleNamespace(

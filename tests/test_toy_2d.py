@@ -60,7 +60,7 @@ class TestRuns:
         ((), "d_loss g_loss penalty modes good"),
         (("--penalty", "clip"), "d_loss g_loss modes good"),
         (("--world", "spiral", "--penalty", "none"), "d_loss g_loss"),
-        (("--loss", "minimax", "--penalty", "r1"), "d_loss g_loss penalty d_real d_fake modes good"),
+        (("--loss", "minimax"), "d_loss g_loss penalty d_real d_fake modes good"),
     ])  # fmt: skip
     def test_the_history(self, words, names, train, tmp_path):
         assert train("--out", "run", *SMALL, *words, "--steps", 2) == 0

@@ -159,6 +159,11 @@ def parser(description, *, name, batch_size, epochs=None, steps=None, average=0.
     add("--device", choices=(*DEVICES, "auto"), default="cpu", help="where to train")
     add("--dtype", choices=FLOAT_TYPES, default="float32", help="precision of the arithmetic")
     add(
+        "--cuda-graph",
+        action="store_true",
+        help="on a GPU: record the training step once, then launch it as a whole",
+    )
+    add(
         "--kernels",
         choices=("fast", "plain"),
         default="fast",
@@ -240,7 +245,7 @@ def settings(name, *, out=None, resume=False, **values):
 
 def configuration(options):
     """What of the options a checkpoint keeps, as JSON-ready data."""
-    left_out = ("out", "resume", "command", "name", "summary", "free")
+    left_out = ("out", "resume", "command", "name", "summary", "free", "cuda_graph")
     return {key: value for key, value in vars(options).items() if key not in left_out}
 
 

@@ -31,6 +31,7 @@ from . import failures, keep, shortage, together
 from .batches import Batches, absent, check_classes
 from .checkpoint import TRAINED, Checkpoint, save, state
 from .diagnosis import diagnose
+from .graph import Recorded
 from .history import MEASURED
 from .init_from import init_from
 from .interrupts import NO_READER, Interrupts
@@ -98,6 +99,8 @@ class Run:
         self.folder, self.batch_size = options.out, options.batch_size
         self.device = resolve_device(options.device)
         self.xp = array_module(self.device)
+        if options.cuda_graph and self.device == "cpu":
+            raise UserError("--cuda-graph is for a GPU: give --device gpu too, or leave it out")
         together.take_device(self.xp)
         if options.local_batchnorm:
             processes.here.keep_moments()
@@ -197,6 +200,15 @@ class Run:
     def address(self, where):
         """The address of random numbers of this step, as keywords for `minigan.random`."""
         return dict(seed=self.options.seed, where=where, step=self.step)
+
+    def recorded(self, step):
+        """A training step, a function, as one CUDA graph where --cuda-graph asks for it.
+
+        See `graph.Recorded`; else, and where several processes share a step, the function itself.
+        """
+        if not self.options.cuda_graph or processes.here.size > 1:
+            return step
+        return Recorded(step, lambda: self.step, lambda line: self._progress.note(line))
 
     def draw_latent(self, where):
         """z (batch, size) for this step; `where` names its use."""

@@ -9,6 +9,9 @@ Arrays are of one float dtype T and of one shape, unless it says otherwise; resu
 
 import math
 
+import numpy as np
+
+from ... import changing
 from ...arrays import get_array_module
 from ..plain import random_bits
 from .cuda import Kernel
@@ -94,10 +97,14 @@ def dropout(x, keep, address):
     """
     share = address.get("share") or (len(x), 0, 1)
     address = {name: value for name, value in address.items() if name != "share"}
-    key = int(random_bits(**address).random_raw()) & 0xFFFFFFFF
+    key = changing.of_step(lambda step: _key(address | {"step": step}), address.get("step", 0))
     n, rank, size = share
     run = n * (x.size // len(x)) if x.size else 1
     return _dropout(x, key, round(keep * 65536), 1 / keep, run, rank, size)
+
+
+def _key(address):
+    return np.uint32(random_bits(**address).random_raw() & 0xFFFFFFFF)
 
 
 def dropout_backward(dy, mask, keep):
@@ -321,9 +328,13 @@ _adam = Kernel(
 
 def adam(p, g, m, v, t, lr, b1, b2, eps):
     """Adam's step, in one launch; divided through by the root's scale, as on the CPU."""
-    m_scale = (1 - b1) / (1 - b1**t)
-    root_v_scale = math.sqrt((1 - b2) / (1 - b2**t))
-    _adam(g, b1, b2, eps / root_v_scale, lr * m_scale / root_v_scale, p, m, v)
+
+    def rates(t, lr):
+        m_scale = (1 - b1) / (1 - b1**t)
+        root_v_scale = math.sqrt((1 - b2) / (1 - b2**t))
+        return eps / root_v_scale, lr * m_scale / root_v_scale
+
+    _adam(g, b1, b2, *changing.of_update(rates, p, t, lr), p, m, v)
 
 
 # Images.
