@@ -190,7 +190,8 @@ class Run:
 
     def sheet(self):
         """What the generator draws at this moment: the sheet of an epoch, as a Pillow image."""
-        return pillow_image(self._shown(self._draw()))
+        with processes.by_itself():
+            return pillow_image(self._shown(self._draw()))
 
     # What the training step uses.
 
