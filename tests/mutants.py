@@ -615,6 +615,13 @@ OF_OUR_OWN = [
     mutant("processes: one that works by itself is still answered by the others", PROCESSES,
            "others, here = here, Alone()", "others = here",
            f"{MANY}::test_what_one_does_by_itself_asks_nobody"),
+    mutant("processes: a sheet in the loop is drawn in parts", "minigan/training/run.py",
+           "        with processes.by_itself():\n            return pillow_image",
+           "        if True:\n            return pillow_image",
+           "test_notebook.py::test_a_sheet_in_the_loop_is_all_of_one_process"),
+    mutant("Dropout: what is drawn changes the masks of training", LAYERS,
+           "self.calls[train] += 1", "self.calls = dict.fromkeys(self.calls, call + 1)",
+           "test_layers.py::test_what_is_drawn_with_dropout_changes_no_mask_of_training"),
     # The numeric check itself
     mutant("the numeric check lets NaN pass", GRADCHECK,
            "all(error <= TOLERANCE for", "all(not error > TOLERANCE for",

@@ -138,7 +138,10 @@ class Run:
         self._writes = processes.here.rank == 0  # one process does, for all
         self._record = Record(self.folder / HISTORY, self.steps_per_epoch, self.xp, self._writes)
         together.check_alike(
-            self._configuration | {"data": self._data, "the version of minigan": __version__}
+            {"the version of minigan": __version__, "a run called": options.name}
+            | {f"a {name} of": f"{net.param_count:,} numbers" for name, net in networks.items()}
+            | self._configuration
+            | {"data": self._data}
         )
         self._measures = Measures(self.batches, latent, networks, seed=options.seed)
         self._scoring = None  # the first process scores, for all
