@@ -2,7 +2,7 @@
 # One training on two hosts, which are two sets of namespaces of this machine: each with a name, a
 # network, processes, shared memory and an sshd of its own, and a cable between them.
 #
-#     sudo bash tests/two_hosts.sh           # about 20 s; needs Linux, root, iproute2, openssh-server
+#     sudo env PATH="$PATH" bash tests/two_hosts.sh    # about 20 s; needs Linux, root, iproute2, openssh-server
 #
 # By hand, where `mpiexec` and `python` are those of the environment.  It compares one process with
 # two and four on the hosts, then kills one on the other host.
