@@ -158,6 +158,7 @@ class Dropout(Layer):
     The mask of a pass is a function of (seed, the layer's place, training step,
     number of the pass within that step): `begin_step` sets the step and restarts
     the count, so every pass draws a new mask and a resumed run draws the same ones.
+    Passes in evaluation mode have a count of their own: drawing changes no training.
     """
 
     def __init__(self, rate, *, always=False):
@@ -165,23 +166,27 @@ class Dropout(Layer):
         check_setting(self, "rate", rate, 0, 1 - 2**-16)
         self.rate, self.always = float(rate), always
         self.keep = kept_share(1 - self.rate)
-        self.step = self.calls = 0
+        self.begin_step(0)
 
     def begin_step(self, step):
-        self.step, self.calls = step, 0
+        self.step, self.calls = step, {True: 0, False: 0}  # in training, in evaluation
 
-    def next_address(self, train):
+    def next_address(self, x, train):
         """The address of the next mask; None where nothing is dropped."""
         if not (train or self.always) or self.rate == 0:
             return None
-        self.calls += 1
-        share = processes.here.share if train else None
-        return dict(
-            seed=self.seed, where=self.where, step=self.step, call=self.calls - 1, share=share
-        )
+        call, share = self.calls[train], processes.here.share
+        self.calls[train] += 1
+        if share is not None and len(x) % share[0]:
+            raise ValueError(
+                f"{self!r} ({self.where}) got {len(x)} samples in a step where each process has "
+                f"{share[0]} of a batch: pass others within processes.by_itself()"
+            )
+        where = self.where if train else f"{self.where}/evaluation"
+        return dict(seed=self.seed, where=where, step=self.step, call=call, share=share)
 
     def forward(self, x, train=True):
-        address, y, mask = self.next_address(train), x, None
+        address, y, mask = self.next_address(x, train), x, None
         if address is not None:
             y, mask = self.kernels[type(x)].dropout(x, self.keep, address)
         return y, (mask, x.shape, x.dtype)
@@ -213,7 +218,7 @@ class _Gate(Layer):
     def forward(self, x, train=True):
         leaky, dropout = self.leaky, self.dropout
         k = self.kernels[type(x)]
-        return k.gate(x, leaky.slope, dropout.keep, dropout.next_address(train))
+        return k.gate(x, leaky.slope, dropout.keep, dropout.next_address(x, train))
 
     def backward(self, dy, cache, params=True, need_dx=True):
         self.check_gradient(dy, cache.shape, cache.dtype)

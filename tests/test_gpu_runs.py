@@ -39,7 +39,7 @@ def coarse_plots(monkeypatch):
 @pytest.fixture
 def without_dropout(monkeypatch):
     """Its masks are the one thing that differs between the devices."""
-    monkeypatch.setattr(mg.Dropout, "next_address", lambda self, train: None)
+    monkeypatch.setattr(mg.Dropout, "next_address", lambda self, x, train: None)
 
 
 def train(module, folder, *words):

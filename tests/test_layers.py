@@ -171,6 +171,18 @@ def test_dropout_that_stays_on_when_sampling():
     assert 0 < (y == 0).sum() < 100
 
 
+def test_what_is_drawn_with_dropout_changes_no_mask_of_training():
+    x = np.ones((10, 10), "float32")
+    layer = mg.Dropout(0.5, always=True).build()
+    first, second = (layer.forward(x)[0] for _ in range(2))
+    layer.begin_step(0)
+    between = [layer.forward(x, train=train)[0] for train in (False, True, False, True)]
+    np.testing.assert_array_equal(between[1], first)
+    np.testing.assert_array_equal(between[3], second)
+    assert not np.array_equal(between[0], between[2])
+    assert not np.array_equal(between[0], first)
+
+
 def test_dense_matches_the_sum_it_is():
     layer = mg.Dense(3, 2).build(dtype="float64")
     x = rng.standard_normal((4, 3))

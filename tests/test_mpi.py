@@ -211,16 +211,39 @@ def test_bad_use_is_one_line(tmp_path, words, message):
     assert code == 2 and text.count("error") == 1 and message in text, text
 
 
-def test_processes_that_differ_are_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("sys.argv += ['--lr', f'0.{rank}1']", "lr 0.11, process 0 has 0.01"),
+        (
+            "sys.argv += ['--width', '0.1'] * rank",
+            "a generator of 90,059 numbers, process 0 has 43,822",
+        ),
+        ("training.parser = called(f'gan_{rank}')", "a run called gan_1, process 0 has gan_0"),
+    ],
+)
+def test_processes_that_differ_are_refused(tmp_path, change, message):
     program = tmp_path / "program.py"
     program.write_text(
         f"import os, sys\nsys.path.insert(0, {str(EXAMPLES)!r})\nimport mnist_gan\n"
         "from minigan import training\n"
-        "sys.argv += ['--lr', '0.' + os.environ['PMI_RANK'] + '1']\n"
-        "training.command(mnist_gan.main)\n"
+        "rank, made = int(os.environ['PMI_RANK']), training.parser\n"
+        "def called(new):\n    return lambda *args, **more: made(*args, **(more | {'name': new}))\n"
+        f"{change}\ntraining.command(mnist_gan.main)\n"
     )
     code, text = start(2, program, *SMALL, "--width", 0.05, "--out", tmp_path / "run")
-    assert code == 2 and "lr 0.11, process 0 has 0.01: start all with the same" in text, text
+    assert code == 2 and message in text and "start all with the same" in text, text
+
+
+def test_a_launcher_of_another_mpi(tmp_path):
+    """Each of its processes is the only one to MPI, and would train the whole by itself."""
+    launched = {"OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_SIZE": "2"}
+    ended = subprocess.run(
+        [sys.executable, EXAMPLES / "mnist_gan.py", *SMALL, "--out", tmp_path / "run"],
+        capture_output=True, text=True, timeout=60, env=ENVIRONMENT | launched,
+    )  # fmt: skip
+    assert ended.returncode == 2 and not (tmp_path / "run").exists()
+    assert "the launcher has started 2 processes, and to MPI this one is alone" in ended.stderr
 
 
 def test_too_little_shared_memory(monkeypatch):

@@ -171,7 +171,7 @@ def test_a_gate_is_a_leaky_relu_and_a_dropout(slope, size, mode):
     np.testing.assert_allclose(dy_bar, layers[1].double_backward(up, dy, mask)[0], rtol=1e-15)
     assert x_bar is None
     net.forward(x, train)
-    assert layers[1].calls == (2 if mode != "evaluate" else 0)  # of this step's masks
+    assert layers[1].calls[train] == (2 if mode != "evaluate" else 0)  # of this step's masks
 
 
 def test_a_gate_stands_for_plain_layers_only():

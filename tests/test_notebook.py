@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from helpers import HERE, assert_same_results, run, words
 from PIL import Image
+from pretend_mpi import Communicator
 
 import minigan as mg
-from minigan import data, training
+from minigan import data, processes, training
 from minigan.errors import Interrupted, RunFailed, UserError
 from minigan.training.prompt import at_a_prompt
 
@@ -196,11 +197,11 @@ def test_options_that_are_refused(tmp_path, values, message):
         training.settings("own", **values)
 
 
-def cell(epochs, *, resume=False, channels=1):
-    """A run in Python, not begun, of pictures that are not square."""
+def cell(epochs, *, resume=False, channels=1, last=()):
+    """A run in Python, not begun, of pictures that are not square.  last: layers of G."""
     size = 12 * channels
     G = mg.Sequential(
-        [mg.Dense(4, size), mg.Tanh(), mg.Reshape((2, 6, channels))], name="generator"
+        [mg.Dense(4, size), mg.Tanh(), mg.Reshape((2, 6, channels)), *last], name="generator"
     )
     D = mg.Sequential([mg.Flatten(), mg.Dense(size, 1)], name="discriminator")
     images = np.random.default_rng(0).integers(0, 256, (20, 2, 6, channels), np.uint8)
@@ -274,6 +275,20 @@ def test_all_that_a_run_draws_has_the_channels_of_its_pictures(channels, mode):
         assert written.width == pytest.approx(3 * written.height, rel=0.1)
         with Image.open("runs/own/samples.gif") as gif:
             assert gif.size == written.size and gif.n_frames == 2
+
+
+def test_a_sheet_in_the_loop_is_all_of_one_process(monkeypatch):
+    """Its samples are of no batch, of which each process would have a part."""
+    sheets, run = [], cell(1, last=[mg.Dropout(0.5, always=True)])
+    for _ in run:
+        for here in (processes.here, processes.Together(Communicator(1, [None] * 2, None))):
+            run.networks["generator"].begin_step(run.step)
+            here.begin_batch(14)
+            with monkeypatch.context() as several:
+                several.setattr(processes, "here", here)
+                sheets.append(np.asarray(run.sheet()))
+        break
+    np.testing.assert_array_equal(*sheets)
 
 
 def test_the_sheet_of_this_moment(gan, pictures, monkeypatch):

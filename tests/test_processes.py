@@ -102,6 +102,42 @@ def test_a_mask_is_the_same_in_parts_of_any_size(monkeypatch):
                 np.testing.assert_array_equal(part.reshape(expected.shape), expected)
 
 
+@pytest.mark.host
+@pytest.mark.parametrize("kernels", ["fast", "plain"])
+@pytest.mark.parametrize("size", [2, 3])
+def test_a_mask_of_evaluation_is_drawn_by_place(monkeypatch, size, kernels):
+    """Of a Dropout that stays on, by itself and behind a LeakyReLU, in a step and between steps."""
+    z = np.random.default_rng(1).standard_normal((N, 5))
+
+    def work():
+        network = mg.Sequential(
+            [mg.Dense(5, 7), mg.LeakyReLU(0.2), mg.Dropout(0.5, always=True)]
+            + [mg.Dense(7, 6), mg.Tanh(), mg.Dropout(0.3, always=True)],
+            dtype="float64", kernels=kernels,
+        )  # fmt: skip
+        here = processes.here
+        here.begin_batch(N)
+        in_a_step = here.whole(network.forward(here.rows(z), train=False)[0])
+        here.end_batch()
+        return in_a_step, network.forward(z[:5], train=False)[0]
+
+    alone = work()
+    for process in together(monkeypatch, size, work):
+        for found, expected in zip(process, alone, strict=True):
+            np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+
+
+def test_what_is_no_part_of_a_batch_gets_no_mask(monkeypatch):
+    layer = mg.Dropout(0.5, always=True).build(dtype="float64")
+
+    def work():
+        processes.here.begin_batch(N)
+        layer.forward(np.ones((5, 3)), train=False)
+
+    with pytest.raises(ValueError, match="got 5 samples in a step where each process has 6 of"):
+        together(monkeypatch, 2, work)
+
+
 @pytest.mark.parametrize("shape", [(12,), (12, 5), (36, 2, 3)])
 def test_the_whole_of_all_rows(monkeypatch, shape):
     expected = np.random.default_rng(0).standard_normal(shape)

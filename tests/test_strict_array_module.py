@@ -213,7 +213,7 @@ class TestDropout:
         layer = mg.Dropout(0.3).build().to("gpu")
         layer.place(seed, where)
         layer.begin_step(step)
-        layer.calls = call
+        layer.calls[True] = call
         return layer.forward(gpu.asarray(np.ones(shape)))[1][0].get()
 
     def test_keep_mask_is_addressed(self, gpu):

@@ -141,7 +141,10 @@ class Run:
         self._writes = processes.here.rank == 0  # one process does, for all
         self._record = Record(self.folder / HISTORY, self.steps_per_epoch, self.xp, self._writes)
         together.check_alike(
-            self._configuration | {"data": self._data, "the version of minigan": __version__}
+            {"the version of minigan": __version__, "a run called": options.name}
+            | {f"a {name} of": f"{net.param_count:,} numbers" for name, net in networks.items()}
+            | self._configuration
+            | {"data": self._data}
         )
         self._measures = Measures(self.batches, latent, networks, seed=options.seed)
         self._scoring = None  # the first process scores, for all
@@ -193,7 +196,8 @@ class Run:
 
     def sheet(self):
         """What the generator draws at this moment: the sheet of an epoch, as a Pillow image."""
-        return pillow_image(self._shown(self._draw()))
+        with processes.by_itself():
+            return pillow_image(self._shown(self._draw()))
 
     # What the training step uses.
 

@@ -19,6 +19,7 @@ from ..errors import UserError
 from . import exchange
 
 RANKS = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")  # as MPICH, Slurm and Open MPI set them
+SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
 PATIENCE = 5.0  # seconds that a process which has failed leaves the others to end as well
 LAST_WORDS = 0.5  # seconds that a launcher has to pass them on
 
@@ -26,7 +27,8 @@ LAST_WORDS = 0.5  # seconds that a launcher has to pass them on
 def join():
     """Become one of the processes that a launcher has started, if one has.
 
-    Sets `processes.here`.  Raises UserError where mpi4py is missing.
+    Sets `processes.here`.  Raises UserError where mpi4py is missing, or is of another MPI than the
+    launcher: each process would take itself for the only one.
     """
     if processes.here.size > 1 or not any(name in os.environ for name in RANKS):
         return
@@ -51,6 +53,13 @@ def _meet():
         neighbours = world.Split_type(MPI.COMM_TYPE_SHARED)
         processes.here = processes.Together(world, neighbours, world.Dup())
         _share_cores(neighbours)
+        return
+    started = next((os.environ[name] for name in SIZES if name in os.environ), "1")
+    if started != "1":
+        raise UserError(
+            f"the launcher has started {started} processes, and to MPI this one is alone: launcher "
+            "and mpi4py have to be of one MPI, as pip install 'minigan[mpi]' brings them"
+        )
 
 
 def _fall_silent():
@@ -117,16 +126,19 @@ def description():
 
 
 def check_alike(values):
-    """UserError unless all processes have the same values: dict name -> what can be compared."""
+    """UserError unless all processes have the same values: dict name -> what can be compared.
+
+    A name that another program does not know has the value None there.
+    """
     here = processes.here
     if here.size == 1:
         return
     for rank, others in enumerate(here.communicator.allgather(values)):
         for name, value in values.items():
-            if others[name] != value:
+            if others.get(name) != value:
                 raise UserError(
-                    f"process {rank} has {name} {others[name]}, process {here.rank} has {value}: "
-                    "start all with the same command, in the same environment"
+                    f"process {rank} has {name} {others.get(name)}, process {here.rank} has "
+                    f"{value}: start all with the same command, in the same environment"
                 )
 
 
