@@ -3,10 +3,11 @@
     python benchmarks/bench_gpu.py                    all cases, TF32 off and on for both sides
     python benchmarks/bench_gpu.py m5 --rounds 30     the cases that begin so
 
-Needs CuPy and PyTorch, both for the GPU.  Each side runs in a process of its own and they take
-turns; a round is a few steps between two events of the device, and the medians over the rounds
-are printed.  Each process first measures the device's ceilings with its own library: the rate
-of a large matrix product, and the bandwidth of a large copy (bytes read and written).
+Needs CuPy and PyTorch, both for the GPU.  The sides are minigan, the same with --cuda-graph, and
+PyTorch eager.  Each runs in a process of its own and they take turns; a round is a few steps
+between two events of the device, and the medians over the rounds are printed.  Each process first
+measures the device's ceilings with its own library: the rate of a large matrix product, and the
+bandwidth of a large copy (bytes read and written).
 """
 
 import argparse
@@ -71,7 +72,7 @@ class Worker(Peer):
 
 
 def compare(case, workers, rounds):
-    """The medians in ms of our step and PyTorch's, and of the rounds' ratios."""
+    """For each side: the median of its steps in ms, and of PyTorch's in terms of them."""
     times = {name: [] for name in workers}
     for worker in workers.values():
         worker.ask(case)
@@ -80,9 +81,9 @@ def compare(case, workers, rounds):
             times[name].append(worker.ask(True))
     for worker in workers.values():
         worker.pipe.send(False)
-    ours, theirs = times["minigan"], times["PyTorch"]
-    ratios = [b / a for a, b in zip(ours, theirs, strict=True)]
-    return statistics.median(ours), statistics.median(theirs), statistics.median(ratios)
+    for ours in times.values():
+        ratios = [b / a for a, b in zip(ours, times["PyTorch"], strict=True)]
+        yield statistics.median(ours), statistics.median(ratios)
 
 
 def main():
@@ -96,11 +97,12 @@ def main():
         for name, worker in workers.items():
             rate, bandwidth = worker.ceilings
             print(f"  {name}: products {rate:.1f} TFLOP/s, copies {bandwidth:.0f} GB/s")
-        print(f"  {'step':<14} {'minigan ms':>10} {'PyTorch ms':>10} {'ratio':>6}")
+        print(f"  {'ms, and PyTorch / it':<20}", *(f"{name:>16}" for name in workers))
         for name, case in CASES.items():
             if not options.cases or name.startswith(tuple(options.cases)):
-                ours, theirs, ratio = compare(case, workers, options.rounds)
-                print(f"  {name:<14} {ours:>10.2f} {theirs:>10.2f} {ratio:>6.2f}", flush=True)
+                sides = compare(case, workers, options.rounds)
+                cells = (f"{ms:>9.2f} {ratio:>6.2f}" for ms, ratio in sides)
+                print(f"  {name:<20}", *cells, flush=True)
         for worker in workers.values():
             worker.close()
 

@@ -69,6 +69,7 @@ headline() {
         "$PY" examples/$words --device gpu "${more[@]}" --out "$runs/${words//[^a-z0-9]/_}" > "$runs/log" 2>&1
         code=$?
         echo "$words: exit code $code, $((SECONDS - begin)) s"
+        grep "CUDA graph" "$runs/log"
         if [ $code = 0 ]; then tail -n 2 "$runs/log"; else tail -n 20 "$runs/log"; bad=1; fi
     done <<'RUNS'
 mnist_gan.py --epochs 2
@@ -76,8 +77,11 @@ mnist_gan.py --steps 100 --original
 dcgan.py --data digits --steps 60 --limit 4096
 wgan_gp.py --data digits --steps 20 --limit 4096
 wgan_gp.py --data digits --steps 10 --limit 1024 --clip 0.01
+mnist_gan.py --epochs 2 --cuda-graph
+dcgan.py --data digits --steps 60 --limit 4096 --cuda-graph
+wgan_gp.py --data digits --steps 20 --limit 4096 --cuda-graph
 RUNS
-    for words in "whole --steps 40" "parts --steps 20" "parts --steps 40 --resume"; do
+    for words in "whole --steps 40" "parts --steps 20" "parts --steps 40 --resume" "graph --steps 40 --cuda-graph"; do
         # shellcheck disable=SC2086
         set -- $words
         "$PY" examples/mnist_gan.py --data digits --limit 1000 --device gpu --out "$runs/$1" "${@:2}" > "$runs/log" 2>&1 \
@@ -86,11 +90,14 @@ RUNS
     "$PY" - "$runs" <<'PYTHON' || bad=1
 import sys
 import numpy as np
-whole, parts = (np.load(f"{sys.argv[1]}/{name}/checkpoint.npz") for name in ("whole", "parts"))
-wrong = [name for name in whole.files
-         if name != "description" and not np.array_equal(whole[name], parts[name])]
-print("a resumed run differs in", wrong) if wrong else print("a resumed run is the whole run, bit for bit")
-sys.exit(bool(wrong))
+whole, parts, graph = (np.load(f"{sys.argv[1]}/{name}/checkpoint.npz") for name in ("whole", "parts", "graph"))
+bad = False
+for kind, other in (("resumed", parts), ("recorded", graph)):
+    wrong = [name for name in whole.files
+             if name != "description" and not np.array_equal(whole[name], other[name])]
+    print(f"a {kind} run", f"differs in {wrong}" if wrong else "is the whole run, bit for bit")
+    bad |= bool(wrong)
+sys.exit(bad)
 PYTHON
     cp "$runs"/mnist_gan_py___epochs_2/samples.gif "$OUT" 2> /dev/null
     return $bad
@@ -122,7 +129,7 @@ export PY SMALL JOBS OUT runs
 say "minigan $(git rev-parse --short HEAD 2> /dev/null), at most $BUDGET s: $STEPS"
 step environment 60 bash -c environment
 step smoke 120 "$PY" benchmarks/gpu_smoke.py $small
-step headline 110 bash -c headline
+step headline 140 bash -c headline
 step bench 170 "$PY" benchmarks/bench_gpu.py --rounds 8
 step tests 240 bash -c tests
 step profile 60 "$PY" benchmarks/gpu_profile.py

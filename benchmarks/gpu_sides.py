@@ -28,6 +28,11 @@ class Minigan:
         from minigan.kernels.gpu import cublas
 
         self.cupy, self.mg, self.products = cupy, minigan, cublas
+        self.index = 0  # of the step
+
+    def launched(self, step):
+        """A training step's function, as it is."""
+        return step
 
     def event(self):
         event = self.cupy.cuda.Event()
@@ -62,6 +67,7 @@ class Minigan:
         real = self.cupy.asarray(pixels)
 
         def draw(where, index):
+            self.index = index
             for network in networks:
                 network.begin_step(index)
             return module.LATENT.draw(batch, seed=0, where=where, step=index, xp=self.cupy)
@@ -71,36 +77,50 @@ class Minigan:
     def m1(self, batch):
         module, G, D, real, draw = self._model("mnist_gan", batch, "generator", "discriminator")
         opt_g, opt_d = self.mg.Adam(G, 2e-4), self.mg.Adam(D, 2e-4)
+        train_step = self.launched(module.train_step)
 
         def step(index):
-            module.train_step(G, D, opt_g, opt_d, real, draw("D", index), draw("G", index))
+            train_step(G, D, opt_g, opt_d, real, draw("D", index), draw("G", index))
 
         return step
 
     def m5(self, batch):
         module, G, D, real, draw = self._model("dcgan", batch, "generator", "discriminator")
         opt_g, opt_d = self.mg.Adam(G, 2e-4), self.mg.Adam(D, 2e-4)
+        train_step = self.launched(module.train_step)
 
         def step(index):
             def address(where):
                 return dict(seed=0, where=where, step=index)
 
             labels = module.noisy_labels(OPTIONS, address)
-            module.train_step(G, D, opt_g, opt_d, real, draw("D", index), draw("G", index), *labels)
+            train_step(G, D, opt_g, opt_d, real, draw("D", index), draw("G", index), *labels)
 
         return step
 
     def m7(self, batch):
         module, G, C, real, draw = self._model("wgan_gp", batch, "generator", "critic")
         opt_g, opt_c = self.mg.Adam(G, 2e-4), self.mg.Adam(C, 2e-4)
+        critic_step, generator_step = map(
+            self.launched, (module.critic_step, module.generator_step)
+        )
 
         def step(index):
             for i in range(CRITIC_STEPS):
                 epsilon = dict(seed=0, where=f"epsilon {i}", step=index)
-                module.critic_step(G, C, opt_c, real, draw(f"C {i}", index), OPTIONS, epsilon)
-            module.generator_step(G, C, opt_g, draw("G", index))
+                critic_step(G, C, opt_c, real, draw(f"C {i}", index), OPTIONS, epsilon)
+            generator_step(G, C, opt_g, draw("G", index))
 
         return step
+
+
+class MiniganGraph(Minigan):
+    """With --cuda-graph: recorded while it warms up."""
+
+    def launched(self, step):
+        from minigan.training.graph import Recorded
+
+        return Recorded(step, lambda: self.index, print)
 
 
 class PyTorch:
@@ -186,4 +206,4 @@ class PyTorch:
         return step
 
 
-SIDES = {"minigan": Minigan, "PyTorch": PyTorch}
+SIDES = {"minigan": Minigan, "its graphs": MiniganGraph, "PyTorch": PyTorch}

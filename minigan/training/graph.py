@@ -21,6 +21,7 @@ recorded, or fails that, is launched kernel by kernel as before, and a line says
 
 import contextlib
 from collections import Counter
+from copy import copy
 from functools import partial
 
 import numpy as np
@@ -221,13 +222,13 @@ class _State:
         """(object, name, value) of what Python counts."""
         return [
             *((each, "t", each.t) for each in self.optimizers),
-            *((each, "calls", each.calls) for each in self.layers if hasattr(each, "calls")),
+            *((each, "calls", dict(each.calls)) for each in self.layers if hasattr(each, "calls")),
             *((each, "_zero", set(each._zero)) for each in self.layers),
         ]
 
     def set_host(self, values):
         for each, name, value in values:
-            setattr(each, name, set(value) if name == "_zero" else value)
+            setattr(each, name, copy(value))
 
     def advance(self, after, counts):
         """What Python would count in a call, after which it was `after`, of t from `counts`."""
@@ -242,8 +243,8 @@ class _State:
     def put_back(self, copies):
         host, arrays = copies
         self.set_host(host)
-        for array, copy in zip([*self.arrays, *self.gradients], arrays, strict=True):
-            array[...] = copy
+        for array, values in zip([*self.arrays, *self.gradients], arrays, strict=True):
+            array[...] = values
 
     def is_as(self, copies):
         """Is all as in the copies?  Gradients need not be: the next step writes over them."""
