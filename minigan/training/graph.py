@@ -14,9 +14,10 @@ of the graph's own, which is written before each launch:
     Adam's rates, functions of its count of updates                 made again: `changing.of_update`
 
 All else must be as it was: the same launches in the same order, whatever the arrays hold.  Whether
-it is so is tried once, at the second launch, against the function itself: every parameter, moving
-average and sum of an optimizer must come out the same, bit for bit.  A step that cannot be
-recorded, or fails that, is launched kernel by kernel as before, and a line says why.
+it is so is tried at the first launch, of a later step than the recorded one, against the function
+itself: every parameter, moving average and sum of an optimizer must come out the same, bit for
+bit.  A step that cannot be recorded, or fails that, is launched kernel by kernel as before, and a
+line says why.
 """
 
 import contextlib
@@ -31,7 +32,7 @@ from ..arrays import get_array_module
 from ..network import Sequential
 from ..optim import Adam, Optimizer
 
-EAGER = 2  # calls before one is recorded: kernels are compiled, lasting memory is taken
+EAGER = 3  # first calls: kernels are compiled, lasting memory is taken, then it is recorded
 MOST_KINDS = 16  # of arguments
 MEMORY = 2**18  # bytes for the numbers that change, of one graph
 ALIGNED = 16
@@ -68,24 +69,25 @@ class Recorded:
             graph = None
         if graph is None:
             return self.function(*arguments)
-        if graph.tried or not graph.launches:
+        if graph.tried:
             return graph.launch(arguments, self.clock())
         return self._tried(graph, arguments)
 
     def _graph(self, arguments):
-        """That of such arguments, recorded when their time has come; None before."""
+        """That of such arguments, recorded at the last of their first calls; None at these."""
         kind = _kind(arguments)
+        if kind in self.graphs:
+            return self.graphs[kind]
         self.calls[kind] += 1
         if len(self.calls) > MOST_KINDS:
             raise CannotRecord("its arguments are of ever other kinds")
-        if kind not in self.graphs and self.calls[kind] > EAGER:
-            if self.place is None:
-                self.place = _Place(arguments)
+        if self.calls[kind] == EAGER:
+            self.place = self.place or _Place(arguments)
             self.graphs[kind] = _Graph(self.function, arguments, self.clock(), self.place)
-        return self.graphs.get(kind)
+        return None
 
     def _tried(self, graph, arguments):
-        """A launch that must do what the function does."""
+        """The first launch, which must do what the function does."""
         before = graph.state.copy()
         expected = self.function(*arguments)
         after = graph.state.copy()
@@ -120,7 +122,7 @@ class _Graph:
         self.xp = xp = place.xp
         self.state = _State(networks, optimizers)
         self.optimizers, self.counts = optimizers, [each.t for each in optimizers]
-        self.step, self.launches, self.tried = step, 0, False
+        self.step, self.tried = step, False
         self.places = []  # (where it begins, what makes it) of each that changes
         self.used, self.memory = 0, xp.zeros((MEMORY,), "uint8")
         self.inputs = [xp.empty_like(each) for each in _arrays(arguments)]
@@ -149,7 +151,6 @@ class _Graph:
         for mine, given in zip(self.inputs, _arrays(arguments), strict=True):
             mine[...] = given
         self.graph.launch()
-        self.launches += 1
         self.state.advance(self.after, self.counts)
         return _mapped(lambda each: each.copy(), self.outputs)
 
