@@ -16,7 +16,7 @@ LR, B1, B2, EPS = 2e-4, 0.9, 0.999, 1e-8
 
 
 def m1(batch, one_pass):
-    """step(index) -> losses.  one_pass: real and generated images through D as one batch, or as two."""
+    """step(index) -> losses.  one_pass: real and generated images through D together, or not."""
     key = jax.random.key(0)
     g_key, d_key, real_key = jax.random.split(key, 3)
     state = [start(random_layers(*each)) for each in ((g_key, G_SIZES), (d_key, D_SIZES))]
