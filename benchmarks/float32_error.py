@@ -115,7 +115,7 @@ def growth(title, cases):
     for name, shape in cases.items():
         for side, found in errors(*normal(np.random.default_rng(0), *shape), shape[0]).items():
             cells = " ".join(f"{1e6 * error:>6.2f}" for error in found)
-            print(f"{name:>6} {side:<22} {cells}", flush=True)
+            print(f"{name:>6} {way(*shape):<10} {side:<22} {cells}", flush=True)
 
 
 def main():
