@@ -1,12 +1,15 @@
-"""Training steps against PyTorch eager, side by side: one command, one table.
+"""Training steps against PyTorch eager, M1's against JAX under jit too: one command, one table.
 
     python benchmarks/bench.py                  all cases
     python benchmarks/bench.py m1 --rounds 15   the cases that begin so
+    python benchmarks/bench.py m5 --cores 1     on one core
+    python benchmarks/bench.py m5 --beside 4    while four busy processes want the same cores
 
-Both sides run in processes of their own and take turns, so that neither sees the
-other's memory or threads and a change in the machine's speed falls on both.  A round
-times a few steps on one side, then on the other; printed are the medians over the
-rounds and the median of the rounds' ratios.  Peak memory is each process's.
+All sides run in processes of their own and take turns, so that none sees another's
+memory or threads and a change in the machine's speed falls on all.  A round times a few
+steps on one side after the other; printed are the medians over the rounds.  The ratio is that
+of the fastest rival, PyTorch's variants and JAX alike, to minigan: the median of the rounds'
+ratios; those of the others stand behind it.  Peak memory is each process's.
 
 The floor is the time that the step's products, those of dense layers and of direct
 convolutions, take at the machine's best measured sgemm rate.  Only minimal filtering, which
@@ -16,6 +19,8 @@ Run it with nothing else on the machine.
 """
 
 import argparse
+import importlib.util
+import os
 import resource
 import statistics
 import sys
@@ -50,6 +55,12 @@ def serve(pipe, module, function, arguments, warm_up):
             index += 1
         pipe.send((time.perf_counter() - start) / steps)
     pipe.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def spin(pipe):
+    """A busy process: it keeps a core busy, and hardly any memory, as long as its parent lives."""
+    while not pipe.poll():
+        sum(range(10**5))
 
 
 class Worker(Peer):
@@ -88,22 +99,35 @@ def sgemm_rate():
 class Case(NamedTuple):
     """A training step at a batch size.
 
-    model: the function in both modules of steps.  variants: of PyTorch's step, name -> its
-    arguments after the batch size; the fastest counts.  steps: a round.
+    model: the function in all modules of steps.  rivals: name -> (module, arguments after the
+    batch size); the fastest counts.  steps: a round.
     """
 
     model: str
     batch: int
-    variants: dict
+    rivals: dict
     steps: int
 
 
-DENSE = {"one pass": (True,), "two passes": (False,)}
-LAYOUTS = {"default": (False,), "channels last": (True,)}
+def torch_rivals(forms):
+    """PyTorch's variants: each form, name -> argument, with its default Adam and the fused one."""
+    return {
+        name + adam: ("steps_torch", (form, fused))
+        for name, form in forms.items()
+        for adam, fused in (("", False), (", fused Adam", True))
+    }
+
+
+PASSES = {"one pass": True, "two passes": False}
+JAX = {f"JAX, {name}": ("steps_jax", (one_pass,)) for name, one_pass in PASSES.items()}
+if not importlib.util.find_spec("jax"):
+    JAX = {}
+DENSE = torch_rivals(PASSES) | JAX
+LAYOUTS = torch_rivals({"default": False, "channels last": True})
 
 CASES = {
-    f"{model} batch {batch}": Case(model, batch, variants, steps)
-    for model, batch, variants, steps in (
+    f"{model} batch {batch}": Case(model, batch, rivals, steps)
+    for model, batch, rivals, steps in (
         ("m1", 100, DENSE, 20),
         ("m1", 128, DENSE, 20),
         ("m2", 64, LAYOUTS, 3),
@@ -117,78 +141,97 @@ CASES = {
 }
 
 
+class Found(NamedTuple):
+    """Of one side: seconds a step, the same over ours (median of the rounds' ratios), peak MB."""
+
+    seconds: float
+    ratio: float
+    peak: float
+
+
 def compare(case, rounds):
-    """Alternate all sides.  Returns (our seconds, our MB, PyTorch's variants, the fastest first:
-    (name, seconds, median ratio, MB) of each)."""
-    our_times, our_peaks = [], []
-    their_times, their_peaks = ({name: [] for name in case.variants} for _ in range(2))
+    """Alternate all sides: (ours, {name: a rival's}), each a Found, the fastest rival first."""
+    sides = {"minigan": ("steps_minigan", ()), **case.rivals}
+    times, peaks = ({name: [] for name in sides} for _ in range(2))
     for _ in range(STARTS):
-        worker = Worker("steps_minigan", case.model, (case.batch,), warm_up=case.steps)
-        others = {
-            name: Worker("steps_torch", case.model, (case.batch, *more), warm_up=case.steps)
-            for name, more in case.variants.items()
+        workers = {
+            name: Worker(module, case.model, (case.batch, *more), warm_up=case.steps)
+            for name, (module, more) in sides.items()
         }
         for _ in range(-(-rounds // STARTS)):
-            our_times.append(worker.seconds(case.steps))
-            for name, other in others.items():
-                their_times[name].append(other.seconds(case.steps))
-        our_peaks.append(worker.close())
-        for name, other in others.items():
-            their_peaks[name].append(other.close())
-    variants = [
-        (name, statistics.median(times),
-         statistics.median(theirs / own for theirs, own in zip(times, our_times, strict=True)),
-         max(their_peaks[name]))
-        for name, times in their_times.items()
-    ]  # fmt: skip
-    variants.sort(key=lambda variant: variant[1])
-    return statistics.median(our_times), max(our_peaks), variants
+            for name, worker in workers.items():
+                times[name].append(worker.seconds(case.steps))
+        for name, worker in workers.items():
+            peaks[name].append(worker.close())
+    own, *others = (
+        Found(
+            statistics.median(times[name]),
+            statistics.median(a / b for a, b in zip(times[name], times["minigan"], strict=True)),
+            max(peaks[name]),
+        )
+        for name in sides
+    )
+    found = dict(zip(case.rivals, others, strict=True))
+    return own, dict(sorted(found.items(), key=lambda named: named[1].seconds))
 
 
-def main():
+FORM = "{:<16} {:>10} {:>10} {:>8} {:>7} {:>9} {:>9} {:>9} {:>6}  {}"
+HEAD = FORM.format(
+    "step", "minigan ms", "PyTorch ms", "JAX ms", "ratio", "floor ms", "minigan MB", "PyTorch MB",
+    "share", "fastest, and the others",
+)  # fmt: skip
+
+
+def row(name, floor, own, found):
+    """The line of a case.  floor: seconds.  own, found: as `compare` gives them."""
+    first, *others = found
+    jax = [rival for rival in found if rival.startswith("JAX")]
+    theirs = next(found[rival] for rival in found if rival not in jax)
+    also = "".join(f"; {rival} {found[rival].ratio:.2f}" for rival in others)
+    return FORM.format(
+        name,
+        f"{own.seconds * 1e3:.1f}",
+        f"{theirs.seconds * 1e3:.1f}",
+        f"{found[jax[0]].seconds * 1e3:.1f}" if jax else "-",
+        f"{found[first].ratio:.2f}",
+        f"{floor * 1e3:.1f}",
+        f"{own.peak:.0f}",
+        f"{theirs.peak:.0f}",
+        f"{own.peak / theirs.peak:.2f}",
+        first + also,
+    )
+
+
+def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("cases", nargs="*", help=f"of {', '.join(CASES)}, by prefix (all)")
     parser.add_argument("--rounds", type=int, default=15)
-    options = parser.parse_args()
-    from steps_minigan import flops  # here, for PyTorch's processes to be without minigan
+    parser.add_argument("--cores", type=int, help="how many of the cores all sides have (all)")
+    parser.add_argument("--beside", type=int, default=0, help="busy processes on those cores (0)")
+    options = parser.parse_args(argv)
+    if options.cores is not None:
+        have = sorted(os.sched_getaffinity(0))
+        if not 0 < options.cores <= len(have):
+            parser.error(f"--cores {options.cores}: there are {len(have)}")
+        os.sched_setaffinity(0, have[: options.cores])  # as all processes inherit it
+    busy = [Peer(spin) for _ in range(options.beside)]
+    from steps_minigan import flops  # here, for the others' processes to be without minigan
+
+    from minigan.threads import core_count
 
     rate = sgemm_rate()
-    print(f"sgemm {rate / 1e9:.0f} GFLOP/s; {options.rounds} rounds")
-    form = "{:<16} {:>10} {:>10} {:>7} {:>9} {:>9} {:>9} {:>6}  {}"
     print(
-        form.format(
-            "step",
-            "minigan ms",
-            "PyTorch ms",
-            "ratio",
-            "floor ms",
-            "minigan MB",
-            "PyTorch MB",
-            "share",
-            "PyTorch variant",
-        )
+        f"sgemm {rate / 1e9:.0f} GFLOP/s, {options.rounds} rounds, {core_count()} cores, "
+        f"{len(busy)} busy processes beside"
     )
+    if not JAX:
+        print("JAX is not installed: M1 is without that rival (pip install -e '.[bench]')")
+    print(HEAD)
     for name, case in CASES.items():
         if options.cases and not name.startswith(tuple(options.cases)):
             continue
         floor = flops(case.model, case.batch) / rate
-        own, own_peak, variants = compare(case, options.rounds)
-        (best, theirs, ratio, their_peak), *others = variants
-        also = "".join(f"; {other} {other_ratio:.2f}" for other, _, other_ratio, _ in others)
-        print(
-            form.format(
-                name,
-                f"{own * 1e3:.1f}",
-                f"{theirs * 1e3:.1f}",
-                f"{ratio:.2f}",
-                f"{floor * 1e3:.1f}",
-                f"{own_peak:.0f}",
-                f"{their_peak:.0f}",
-                f"{own_peak / their_peak:.2f}",
-                best + also,
-            ),
-            flush=True,
-        )
+        print(row(name, floor, *compare(case, options.rounds)), flush=True)
 
 
 if __name__ == "__main__":

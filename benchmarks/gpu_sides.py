@@ -8,6 +8,7 @@ step.  Each side also has events, and what it takes to tell a device's time.
 import importlib.util
 import os
 import types
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -124,10 +125,12 @@ class MiniganGraph(Minigan):
 
 
 class PyTorch:
-    def __init__(self, tf32):
+    """fused: Adam as one kernel, or as a few for all parameters, PyTorch's default on a GPU."""
+
+    def __init__(self, tf32, fused=False):
         import torch
 
-        self.torch = torch
+        self.torch, self.fused = torch, fused
         torch.set_default_device("cuda")
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
         torch.backends.cudnn.benchmark = True
@@ -153,12 +156,12 @@ class PyTorch:
     def m1(self, batch):
         import steps_torch
 
-        return steps_torch.m1(batch, True)
+        return steps_torch.m1(batch, True, self.fused)
 
     def m5(self, batch):
         import steps_torch
 
-        return steps_torch.m5(batch, True)
+        return steps_torch.m5(batch, True, self.fused)
 
     def m7(self, batch):
         torch, nn = self.torch, self.torch.nn
@@ -181,7 +184,8 @@ class PyTorch:
         )  # fmt: skip
         for network in (G, C):
             network.to(memory_format=torch.channels_last)
-        opt_g, opt_c = (torch.optim.Adam(net.parameters(), 2e-4) for net in (G, C))
+        how = dict(lr=2e-4, fused=self.fused or None)  # None: as PyTorch chooses
+        opt_g, opt_c = (torch.optim.Adam(net.parameters(), **how) for net in (G, C))
         real = torch.rand(batch, 3, 64, 64).to(memory_format=torch.channels_last) * 2 - 1
 
         def step(_index):
@@ -206,4 +210,9 @@ class PyTorch:
         return step
 
 
-SIDES = {"minigan": Minigan, "its graphs": MiniganGraph, "PyTorch": PyTorch}
+SIDES = {
+    "minigan": Minigan,
+    "its graphs": MiniganGraph,
+    "PyTorch": PyTorch,
+    "PyTorch, fused": partial(PyTorch, fused=True),  # its Adam
+}

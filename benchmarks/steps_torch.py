@@ -1,5 +1,8 @@
 """The same training steps in PyTorch eager, as a user would write them, for bench.py.
 
+channels_last: the memory layout, or PyTorch's default one.  fused: Adam as one kernel of PyTorch's,
+or parameter by parameter, its default on a CPU.
+
 D is frozen in G's step (requires_grad off), as on our side.  TensorFlow's "same" for odd
 kernels at stride 2 puts its odd zero behind; here it is a symmetric padding, which PyTorch
 has without a layer of its own, at the same cost.
@@ -10,16 +13,16 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 
-def m1(batch, one_pass):
+def m1(batch, one_pass, fused):
     """M1.  one_pass: real and generated images through D as one batch, or as two."""
     torch.manual_seed(0)
     G = nn.Sequential(
         nn.Linear(100, 256),
-        nn.ReLU(),
+        nn.LeakyReLU(0.2),
         nn.Linear(256, 512),
-        nn.ReLU(),
+        nn.LeakyReLU(0.2),
         nn.Linear(512, 1024),
-        nn.ReLU(),
+        nn.LeakyReLU(0.2),
         nn.Linear(1024, 784),
         nn.Tanh(),
     )
@@ -29,7 +32,7 @@ def m1(batch, one_pass):
         for layer in (nn.Linear(inputs, outputs), nn.LeakyReLU(0.2), nn.Dropout(0.3))
     ]
     D = nn.Sequential(*hidden, nn.Linear(256, 1))
-    opt_g, opt_d = torch.optim.Adam(G.parameters(), 2e-4), torch.optim.Adam(D.parameters(), 2e-4)
+    opt_g, opt_d = _optimizers(G, D, fused)
     bce = nn.BCEWithLogitsLoss()
     ones, zeros = torch.ones(batch, 1), torch.zeros(batch, 1)
     real = torch.rand(batch, 784) * 2 - 1
@@ -54,15 +57,15 @@ def m1(batch, one_pass):
     return step
 
 
-def m2(batch, channels_last):
-    return _small_dcgan(batch, channels_last, 1, nn.ConvTranspose2d(512, 256, 4))
+def m2(batch, channels_last, fused):
+    return _small_dcgan(batch, channels_last, fused, 1, nn.ConvTranspose2d(512, 256, 4))
 
 
-def m3(batch, channels_last):
-    return _small_dcgan(batch, channels_last, 3, nn.ConvTranspose2d(512, 256, 4, 2, 1))
+def m3(batch, channels_last, fused):
+    return _small_dcgan(batch, channels_last, fused, 3, nn.ConvTranspose2d(512, 256, 4, 2, 1))
 
 
-def _small_dcgan(batch, channels_last, colours, second):
+def _small_dcgan(batch, channels_last, fused, colours, second):
     """M2 and M3, which differ in the layer from 4x4 pixels."""
 
     def activation(channels):
@@ -99,10 +102,10 @@ def _small_dcgan(batch, channels_last, colours, second):
         return torch.rand(batch, 100) * 2 - 1
 
     labels = torch.full((batch, 1), 0.9), torch.zeros(batch, 1), torch.full((batch, 1), 0.9)
-    return _two_pass_step(G, D, batch, noise, lambda: labels, channels_last)
+    return _two_pass_step(G, D, batch, noise, lambda: labels, channels_last, fused)
 
 
-def m4(batch, channels_last):
+def m4(batch, channels_last, fused):
     torch.manual_seed(0)
     G = nn.Sequential(
         nn.Linear(100, 39200),
@@ -133,7 +136,7 @@ def m4(batch, channels_last):
         nn.Linear(256, 2),
     )
     real = _prepared(G, D, batch, channels_last)
-    opt_g, opt_d = _optimizers(G, D)
+    opt_g, opt_d = _optimizers(G, D, fused)
     real_class, fake_class = torch.ones(batch, dtype=int), torch.zeros(batch, dtype=int)
     both = torch.cat([real_class, fake_class])
 
@@ -155,7 +158,7 @@ def m4(batch, channels_last):
     return step
 
 
-def m5(batch, channels_last):
+def m5(batch, channels_last, fused):
     torch.manual_seed(0)
 
     def enlarge(inputs, outputs, *more):
@@ -189,10 +192,13 @@ def m5(batch, channels_last):
     def labels():
         return 1 - 0.1 * torch.rand(batch, 1), 0.1 * torch.rand(batch, 1), torch.ones(batch, 1)
 
-    return _two_pass_step(G, D, batch, lambda: torch.randn(batch, 100), labels, channels_last)
+    def noise():
+        return torch.randn(batch, 100)
+
+    return _two_pass_step(G, D, batch, noise, labels, channels_last, fused)
 
 
-def m6(batch, channels_last):
+def m6(batch, channels_last, fused):
     torch.manual_seed(0)
 
     def enlarge(inputs, outputs, *more):
@@ -228,22 +234,23 @@ def m6(batch, channels_last):
         lambda: torch.randn(batch, 100),
         lambda: (ones, zeros, ones),
         channels_last,
+        fused,
         same_fakes=True,
     )
 
 
-def m7(batch, channels_last):
+def m7(batch, channels_last, fused):
     return _wasserstein_step(
         *_wasserstein_networks(128, (512, 256, 128, 64), 3, (64, 128, 256, 512)),
-        batch, 128, channels_last,
+        batch, 128, channels_last, fused,
     )  # fmt: skip
 
 
-def m8(batch, channels_last):
+def m8(batch, channels_last, fused):
     code = torch.eye(2)[torch.arange(batch) % 2]
     return _wasserstein_step(
         *_wasserstein_networks(32 + 2, (128, 128, 128, 64), 3 + 2, (64, 128, 128, 128)),
-        batch, 32, channels_last, code,
+        batch, 32, channels_last, fused, code,
     )  # fmt: skip
 
 
@@ -281,14 +288,14 @@ def _wasserstein_networks(inputs, g_channels, planes, c_channels):
     return G, C
 
 
-def _wasserstein_step(G, C, batch, size, channels_last, code=None):
+def _wasserstein_step(G, C, batch, size, channels_last, fused, code=None):
     """Three updates of the critic with the gradient penalty, then one of G.
 
     size: of z.  code: one-hot labels (batch, K) that both networks read, or None.
     """
     codes = 0 if code is None else code.shape[1]
     real = _prepared(G, C, batch, channels_last, size + codes)
-    opt_g, opt_c = (torch.optim.Adam(net.parameters(), 2e-4, (0.5, 0.9)) for net in (G, C))
+    opt_g, opt_c = _optimizers(G, C, fused, (0.5, 0.9))
     if code is not None:
         planes = code[:, :, None, None].expand(batch, codes, *real.shape[2:])
         planes = planes.contiguous(memory_format=_layout(channels_last))
@@ -328,14 +335,14 @@ def _wasserstein_step(G, C, batch, size, channels_last, code=None):
     return step
 
 
-def _two_pass_step(G, D, batch, noise, labels, channels_last, same_fakes=False):
+def _two_pass_step(G, D, batch, noise, labels, channels_last, fused, same_fakes=False):
     """The step of the DCGANs: D sees real and generated images one after the other.
 
     noise, labels: functions that draw z, and the labels of real, generated and G's images.
     same_fakes: G learns from the images that D was trained on.
     """
     real = _prepared(G, D, batch, channels_last)
-    opt_g, opt_d = _optimizers(G, D)
+    opt_g, opt_d = _optimizers(G, D, fused)
     bce = nn.BCEWithLogitsLoss()
 
     def step(_index):
@@ -369,5 +376,7 @@ def _layout(channels_last):
     return torch.channels_last if channels_last else torch.contiguous_format
 
 
-def _optimizers(G, D):
-    return (torch.optim.Adam(network.parameters(), 2e-4) for network in (G, D))
+def _optimizers(G, D, fused, betas=(0.9, 0.999)):
+    """Adam of both networks."""
+    how = dict(betas=betas, fused=fused or None)  # None: as PyTorch chooses
+    return (torch.optim.Adam(network.parameters(), 2e-4, **how) for network in (G, D))

@@ -1,10 +1,14 @@
 """The benchmarks measure the models themselves, and count the work of a step right."""
 
 import importlib
+import inspect
 import math
+import multiprocessing
 import os
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import parity
 import pytest
 
@@ -114,6 +118,104 @@ def test_flops_are_those_of_the_products_of_a_step(narrow_steps, name, monkeypat
         watch(kind)
     step(0)
     assert sum(counts) == narrow_steps.flops(name, 4)
+
+
+class TestTheRivals:
+    def test_every_one_has_its_step(self, script):
+        pytest.importorskip("torch")
+        for case in script("bench").CASES.values():
+            for module, more in case.rivals.values():
+                step = getattr(script(module), case.model)
+                inspect.signature(step).bind(case.batch, *more)
+
+    @pytest.mark.parametrize("one_pass", [True, False])
+    def test_jax_takes_the_steps_of_the_example(self, script, one_pass, monkeypatch):
+        """From the same weights, without dropout, the losses are the same but for rounding."""
+        jax = pytest.importorskip("jax")
+        steps, module = script("steps_jax"), parity.example("mnist_gan")
+        monkeypatch.setattr(mg, "Dropout", lambda _rate, dropout=mg.Dropout: dropout(0))
+        options = parity.example_options(width=1 / 32)
+        G, D = module.generator(options), module.discriminator(options)
+        opt_g, opt_d = (mg.Adam(net, steps.LR, b1=steps.B1, b2=steps.B2) for net in (G, D))
+        state = [steps.start(layers_of(network)) for network in (G, D)]
+        step = jax.jit(partial(steps.train_step, one_pass=one_pass, rate=0.0), donate_argnums=0)
+        keys, rng = list(jax.random.split(jax.random.key(0), 3)), np.random.default_rng(0)
+        for _ in range(10):
+            real, z_d, z_g = (rng.uniform(-1, 1, (8, n)).astype("f4") for n in (784, 100, 100))
+            images = real.reshape(8, 28, 28, 1)
+            ours = module.train_step(G, D, opt_g, opt_d, images, z_d, z_g)
+            state, theirs = step(state, real, z_d, z_g, keys)
+            wanted = ours["d_loss"], ours["g_loss"]
+            np.testing.assert_allclose(theirs, wanted, rtol=2e-5)
+
+    def test_jax_draws_and_drops(self, script, monkeypatch):
+        pytest.importorskip("jax")
+        steps = script("steps_jax")
+        monkeypatch.setattr(steps, "G_SIZES", (100, 4, 784))
+        monkeypatch.setattr(steps, "D_SIZES", (784, 4, 1))
+        step = steps.m1(2, True)
+        first, second = step(0), step(1)
+        assert np.isfinite([first, second]).all() and first != second
+
+
+def layers_of(network):
+    """A network of dense layers as steps_jax has one: copies of [(w, b), ...]."""
+    tensors = [np.array(tensor) for _, tensor, _ in network.named_tensors()]
+    return list(zip(tensors[::2], tensors[1::2], strict=True))
+
+
+class TestTheTable:
+    def found(self, bench, **ratios):
+        return {name: bench.Found(ratio / 100, ratio, 400.0) for name, ratio in ratios.items()}
+
+    def test_the_fastest_of_all_counts(self, script):
+        bench = script("bench")
+        own = bench.Found(0.01, 1.0, 100.0)
+        words = bench.row("m1", 0.005, own, self.found(bench, JAX=0.9, eager=1.2)).split()
+        assert words == "m1 10.0 12.0 9.0 0.90 5.0 100 400 0.25 JAX; eager 1.20".split()
+
+    def test_where_there_is_no_jax(self, script):
+        bench = script("bench")
+        line = bench.row("m5", 0.01, bench.Found(0.01, 1.0, 100.0), self.found(bench, eager=1.2))
+        assert line.split() == "m5 10.0 12.0 - 1.20 10.0 100 400 0.25 eager".split()
+
+
+def say_cores(pipe):
+    pipe.send(os.sched_getaffinity(0))
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system has no such thing")
+class TestTheState:
+    """Fewer cores, and busy processes: the same for all sides."""
+
+    def test_it_is_that_of_every_process(self, script, monkeypatch, capsys):
+        bench, before = script("bench"), os.sched_getaffinity(0)
+        own, others = bench.Found(0.01, 1.0, 100.0), set(multiprocessing.active_children())
+
+        def compare(case, rounds):
+            assert len(set(multiprocessing.active_children()) - others) == 2
+            assert len(bench.Peer(say_cores).answer()) == 1 and rounds == 3
+            return own, {"eager": own}
+
+        monkeypatch.setattr(bench, "sgemm_rate", lambda: 1e11)
+        monkeypatch.setattr(bench, "compare", compare)
+        try:
+            bench.main(["m1 batch 100", "--rounds", "3", "--cores", "1", "--beside", "2"])
+        finally:
+            os.sched_setaffinity(0, before)
+        assert "2 busy processes beside" in capsys.readouterr().out
+
+    def test_more_cores_than_there_are(self, script, capsys):
+        with pytest.raises(SystemExit):
+            script("bench").main(["--cores", "1000"])
+        assert "--cores 1000: there are " in capsys.readouterr().err
+
+    def test_a_busy_process_ends_with_its_parent(self, script):
+        peer = script("bench").Peer(script("bench").spin)
+        assert peer.process.is_alive()
+        peer.pipe.close()
+        peer.process.join(60)
+        assert peer.process.exitcode == 0
 
 
 def test_the_networks_that_grow_are_those_of_m5_at_its_size(script):

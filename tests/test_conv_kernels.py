@@ -122,7 +122,8 @@ def test_the_plain_one_on_a_sum_done_by_hand():
     assert dw.tolist() == [[37.0, 47.0], [14.0, 17.0]]
 
 
-FLOAT32_ERROR = 2e-6  # of the largest output
+# Of the largest output, at the shapes below; docs/fast.md says what others reach.
+FLOAT32_ERROR = 2e-6
 FLOAT32_ERROR_AT_2 = 6e-6  # where one of the points is 2 or -2
 
 
@@ -147,6 +148,38 @@ def test_float32_error(one, monkeypatch):
             assert value.dtype == np.float32
             error = relative_error(value, wanted)
             assert error < bound, f"{path.__name__}.{name}: {error}"
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+@pytest.mark.parametrize("one", [one for known in filtering.FILTERINGS.values() for one in known])
+def test_nan_and_infinity_spread_in_their_windows_or_tiles(one, number, monkeypatch):
+    """Plainly a pixel reaches the outputs whose window holds it, and an output those pixels; by
+    minimal filtering at most all of the tiles whose cells hold it: tile t has the outputs from
+    t m on, and the P cells from there."""
+    monkeypatch.setitem(filtering.FILTERINGS, (one.taps, one.stride), (one,))
+    g = geometry(24, one.taps, one.stride, "same")
+    output, pixel = np.arange(g.output[0])[:, None], np.arange(24) + g.padding[0][0]
+    tap = pixel - output * one.stride
+    cell = pixel // one.stride - output // one.outputs * one.outputs
+    windows, tiles = (0 <= tap) & (tap < one.taps), (0 <= cell) & (cell < one.products)
+    x, w, dy = random_triple(7, g, n=2, channels=2, filters=2)
+    reached = {plain: 0, minimal: 0}
+    for place in range(0, 12, 5):
+        for name, array, in_window, in_tile in (
+            ("conv", x, windows[:, place], tiles[:, place]),
+            ("conv_dx", dy, windows[place], tiles[place]),
+        ):
+            spoilt = array.copy()
+            spoilt[1, place, place, 1] = number
+            for path in reached:
+                with np.errstate(invalid="ignore"):
+                    lost = ~np.isfinite(getattr(path, name)(spoilt, w, g))
+                least, most = (np.outer(lines, lines) for lines in (in_window, in_tile))
+                assert not lost[0].any()  # the other image
+                assert lost[1, least].all()
+                assert not lost[1, ~(least if path is plain else most)].any()
+                reached[path] += lost.sum()
+    assert reached[minimal] > reached[plain]
 
 
 @pytest.mark.parametrize(
