@@ -4,13 +4,23 @@ import numpy as np
 import parity
 import pytest
 from helpers import arrays, run
-from test_gpu_runs import EXAMPLES, SMALL
+from test_gpu_runs import SMALL
 
 import minigan as mg
 from minigan.arrays import to_host
 from minigan.losses import bce_with_logits
 from minigan.training import graph, plot
 
+EXAMPLES = [
+    ("mnist_gan",),
+    ("mnist_conv_gan", "--pretrain", 4),
+    ("dcgan", "--flip", 0.1),
+    ("dcgan", "--upsample", "--simultaneous"),
+    ("wgan_gp",),
+    ("wgan_gp", "--clip", 0.01),
+    ("cgan",),
+    ("own_pictures", "--size", 16, "--loss", "wgan-gp", "--norm", "spectral"),
+]
 ONE, NONE = "one CUDA graph from now on", "no CUDA graph ("
 
 
