@@ -115,6 +115,11 @@ class Smoke:
             self.check("dropout_backward", tolerance, x, to_host(mask), 0.75, note=dtype)
             same = to_host(dropped == gpu.dropout_backward(self.up(x), mask, 0.75)).all()
             self.verdict(f"dropout {dtype}", same, f"keeps {to_host(mask).mean():.3f} of 0.75")
+            gated, f = gpu.gate(self.up(x), 0.2, 0.75, address)
+            two = gpu.dropout(gpu.leaky_relu(self.up(x), 0.2), 0.75, address)[0]
+            same = np.allclose(to_host(gated), to_host(two), tolerance, tolerance)
+            back = gpu.gate_backward(self.up(x), f)
+            self.verdict(f"gate {dtype}", same and bool((back == gated).all()), "is the two layers")
 
     def normalisation(self):
         sizes = (
@@ -238,6 +243,8 @@ class Smoke:
             ("leaky_relu_backward", 12, lambda: gpu.leaky_relu_backward(x, dy, 0.2)),
             ("dropout", 9, lambda: gpu.dropout(x, 0.7, address)),
             ("dropout_backward", 9, lambda: gpu.dropout_backward(x, mask, 0.7)),
+            ("gate", 12, lambda: gpu.gate(x, 0.2, 0.7, address)),
+            ("gate_backward", 12, lambda: gpu.gate_backward(x, dy)),
             ("add_bias", 8, lambda: gpu.add_bias(x, v)),
             ("normalize", 8, lambda: gpu.normalize(x, v, v, v, v)),
             ("sum_rows of 64", 4, lambda: gpu.sum_rows(x)),

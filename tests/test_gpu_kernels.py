@@ -160,6 +160,19 @@ class TestDropout:
         close(gpu_pointwise.dropout_backward(x, mask, 0.75), y.get())
 
 
+class TestGate:
+    @pytest.mark.parametrize("drops", [True, False])
+    def test_it_is_a_leaky_relu_and_a_dropout(self, drops, gpu):
+        """The same mask, all of it where nothing is dropped; f is the product of both factors."""
+        x, address = RNG.standard_normal((40, 50)), dict(seed=1, where="here", step=2, call=3)
+        y, f = gpu_pointwise.gate(gpu.asarray(x), 0.2, 0.75, address if drops else None)
+        mask = gpu_pointwise.dropout(gpu.asarray(x), 0.75, address)[1].get() / 0.75
+        factor = np.where(x > 0, 1, 0.2) * (mask if drops else 1)
+        close(f, factor)
+        close(y, factor * x)
+        close(gpu_pointwise.gate_backward(y, f), factor * y.get())
+
+
 class TestBatchNorm:
     def statistics(self, gpu, x, eps):
         """(mean, variance, scale): the moving ones take all of the latest at momentum 0."""

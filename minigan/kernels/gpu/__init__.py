@@ -43,6 +43,8 @@ from .pointwise import (
     dropout,
     dropout_backward,
     from_pixels,
+    gate,
+    gate_backward,
     leaky_relu,
     leaky_relu_backward,
     relu_backward,

@@ -68,11 +68,8 @@ def softplus(x):
 # murmur family (constants of Wellons' search for a low-bias 32-bit hash, 2018), run twice with
 # the key between.
 
-_dropout = Kernel(
-    "dropout",
-    "T x, uint32 key, uint32 threshold, T scale, int64 run, int32 rank, int32 processes",
-    "T y, bool mask",
-    """
+_MASK = "uint32 key, uint32 threshold, int64 run, int32 rank, int32 processes"
+_KEPT = """
     unsigned int bits = (i / run * processes + rank) * run + i % run;  // its place in the whole
     for (int round = 0; round < 2; ++round) {
         bits ^= round == 0 ? key : key ^ 0x9E3779B9u;
@@ -82,9 +79,13 @@ _dropout = Kernel(
         bits *= 0x846CA68Bu;
         bits ^= bits >> 16;
     }
-    mask = (bits >> 16) < threshold;
-    y = mask ? x * scale : T(0);
-    """,
+    const bool kept = (bits >> 16) < threshold;
+"""
+_dropout = Kernel(
+    "dropout",
+    f"T x, T scale, {_MASK}",
+    "T y, bool mask",
+    _KEPT + "mask = kept; y = kept ? x * scale : T(0);",
 )
 _masked = Kernel("masked", "T x, bool mask, T scale", "T y", "y = mask ? x * scale : T(0);")
 
@@ -95,12 +96,19 @@ def dropout(x, keep, address):
     mask: bool, True where the hash of the element's index and the key has upper 16 bits below
     65536 keep.  The key: 32 bits drawn at the address.
     """
+    return _dropout(x, 1 / keep, *_mask(x, keep, address))
+
+
+def _mask(x, keep, address):
+    """The numbers of `_MASK`; address: None keeps all."""
+    if address is None:
+        return 0, 65536, 1, 0, 1
     share = address.get("share") or (len(x), 0, 1)
     address = {name: value for name, value in address.items() if name != "share"}
     key = changing.of_step(lambda step: _key(address | {"step": step}), address.get("step", 0))
     n, rank, size = share
     run = n * (x.size // len(x)) if x.size else 1
-    return _dropout(x, key, round(keep * 65536), 1 / keep, run, rank, size)
+    return key, round(keep * 65536), run, rank, size
 
 
 def _key(address):
@@ -110,6 +118,27 @@ def _key(address):
 def dropout_backward(dy, mask, keep):
     """dy / keep where mask, 0 elsewhere."""
     return _masked(dy, mask, 1 / keep)
+
+
+# LeakyReLU and the Dropout behind it: see kernels/cpu/pointwise.py.
+
+_gate = Kernel(
+    "gate",
+    f"T x, T high, T low, {_MASK}",
+    "T y, T f",
+    _KEPT + "f = kept ? (x > 0 ? high : low) : T(0); y = f * x;",
+)
+
+
+def gate(x, slope, keep, address):
+    """(y, f), y = f x = dropout(leaky_relu(x)); address: None where nothing is dropped."""
+    keep = 1.0 if address is None else keep
+    return _gate(x, 1 / keep, slope / keep, *_mask(x, keep, address))
+
+
+def gate_backward(dy, f):
+    """dx = f dy."""
+    return f * dy
 
 
 # Sums over the rows of x (rows, features).  One thread adds up one feature of a run of rows,
