@@ -14,6 +14,7 @@ and does nothing.  Nor does it `by_itself`, where one process works and the othe
 """
 
 import contextlib
+import time
 
 import numpy as np
 
@@ -70,12 +71,13 @@ class Together:
     second one of all, for those that end.
     way, total: how arrays are added up: its name, and a function (array) -> its sum over all
     processes, a new array.  At first it is MPI's, of arrays in the host's memory.
+    since: when this process began to wait for the others, by time.monotonic(); None if it does not.
     """
 
     def __init__(self, communicator, neighbours=None, ending=None):
         self.communicator, self.neighbours, self.ending = communicator, neighbours, ending
         self.rank, self.size, self.share = communicator.Get_rank(), communicator.Get_size(), None
-        self.way, self.total = "MPI", self._total_on_the_host
+        self.way, self.total, self.since = "MPI", self._total_on_the_host, None
         self.mean_of_moments = self.mean
 
     def mean(self, values):
@@ -87,12 +89,22 @@ class Together:
     def average(self, values):
         values[...] = self.mean(values)
 
+    @contextlib.contextmanager
+    def _waiting(self):
+        self.since = time.monotonic()
+        try:
+            yield self.communicator
+        finally:
+            self.since = None
+
     def first(self, value):
-        return self.communicator.bcast(value)
+        with self._waiting() as communicator:
+            return communicator.bcast(value)
 
     def _total_on_the_host(self, values):
-        total = np.empty(values.shape, values.dtype)
-        self.communicator.Allreduce(np.ascontiguousarray(to_host(values)), total)
+        mine, total = np.ascontiguousarray(to_host(values)), np.empty(values.shape, values.dtype)
+        with self._waiting() as communicator:
+            communicator.Allreduce(mine, total)
         return get_array_module(values).asarray(total)
 
     def keep_moments(self):
@@ -128,7 +140,8 @@ class Together:
         return self.total(parts).reshape(-1, *rows.shape[1:])
 
     def largest(self, number):
-        return max(self.communicator.allgather(number))
+        with self._waiting() as communicator:
+            return max(communicator.allgather(number))
 
 
 here = Alone()

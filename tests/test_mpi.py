@@ -141,8 +141,10 @@ import os, sys
 sys.path.insert(0, {str(EXAMPLES)!r})
 import mnist_gan
 from minigan import processes, training
+from minigan.training import together
 
 fault, whole_step, steps = sys.argv.pop(1), mnist_gan.train_step, []
+together.SILENCE = float(os.environ.get("SILENCE", together.SILENCE))
 
 def train_step(G, *rest):
     steps.append(1)
@@ -178,6 +180,16 @@ def test_when_one_ends_all_do(tmp_path, fault, code, message):
     found, text = start(2, program, fault, *SMALL, "--width", 0.05, "--out", out)
     assert found == code and message in text, text
     assert text.count(message) == 1 or not message
+    train(2, "mnist_gan.py", out, "--resume")
+
+
+def test_nobody_waits_for_ever(tmp_path):
+    """A process that stops is what a machine without its network is to the others."""
+    program, out = tmp_path / "program.py", tmp_path / "run"
+    program.write_text(BROKEN)
+    fault = int(signal.SIGSTOP)
+    code, text = start(2, program, fault, *SMALL, "--width", 0.05, "--out", out, SILENCE="3")
+    assert code == 1 and text.count("no word from the others for") == 1, text
     train(2, "mnist_gan.py", out, "--resume")
 
 

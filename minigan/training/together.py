@@ -10,6 +10,7 @@ import contextlib
 import math
 import os
 import sys
+import threading
 import time
 
 import numpy as np
@@ -22,6 +23,7 @@ RANKS = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")  # as MPICH, Slurm and
 SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
 PATIENCE = 5.0  # seconds that a process which has failed leaves the others to end as well
 LAST_WORDS = 0.5  # seconds that a launcher has to pass them on
+SILENCE = 3600.0  # seconds to wait for the others: they may be writing, or scoring what they have
 
 
 def join():
@@ -53,6 +55,7 @@ def _meet():
         neighbours = world.Split_type(MPI.COMM_TYPE_SHARED)
         processes.here = processes.Together(world, neighbours, world.Dup())
         _share_cores(neighbours)
+        threading.Thread(target=_watch, args=(processes.here,), daemon=True).start()
         return
     started = next((os.environ[name] for name in SIZES if name in os.environ), "1")
     if started != "1":
@@ -60,6 +63,19 @@ def _meet():
             f"the launcher has started {started} processes, and to MPI this one is alone: launcher "
             "and mpi4py have to be of one MPI, as pip install 'minigan[mpi]' brings them"
         )
+
+
+def _watch(here):
+    """End this process when the others have been silent for too long.
+
+    MPI ends all where one process dies.  Of a machine that leaves the network it hears nothing.
+    """
+    while True:
+        time.sleep(SILENCE / 10)
+        since = here.since
+        if since is not None and time.monotonic() - since > SILENCE:
+            minutes = SILENCE / 60
+            abort(1, f"no word from the others for {minutes:.0f} minutes: is a machine gone?")
 
 
 def _fall_silent():
