@@ -130,10 +130,14 @@ class PyTorch:
     def __init__(self, tf32, fused=False):
         import torch
 
-        self.torch, self.fused = torch, fused
+        self.torch, self.fused, self.adam = torch, fused, {}
         torch.set_default_device("cuda")
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
         torch.backends.cudnn.benchmark = True
+
+    def launched(self, step):
+        """A training step, as it is."""
+        return step
 
     def event(self):
         event = self.torch.cuda.Event(enable_timing=True)
@@ -156,12 +160,14 @@ class PyTorch:
     def m1(self, batch):
         import steps_torch
 
-        return steps_torch.m1(batch, True, self.fused)
+        steps_torch.ADAM = self.adam
+        return self.launched(steps_torch.m1(batch, True, self.fused))
 
     def m5(self, batch):
         import steps_torch
 
-        return steps_torch.m5(batch, True, self.fused)
+        steps_torch.ADAM = self.adam
+        return self.launched(steps_torch.m5(batch, True, self.fused))
 
     def m7(self, batch):
         torch, nn = self.torch, self.torch.nn
@@ -184,7 +190,7 @@ class PyTorch:
         )  # fmt: skip
         for network in (G, C):
             network.to(memory_format=torch.channels_last)
-        how = dict(lr=2e-4, fused=self.fused or None)  # None: as PyTorch chooses
+        how = dict(lr=2e-4, fused=self.fused or None, **self.adam)  # None: as PyTorch chooses
         opt_g, opt_c = (torch.optim.Adam(net.parameters(), **how) for net in (G, C))
         real = torch.rand(batch, 3, 64, 64).to(memory_format=torch.channels_last) * 2 - 1
 
@@ -207,7 +213,31 @@ class PyTorch:
             opt_g.step()
             C.requires_grad_(True)
 
-        return step
+        return self.launched(step)
+
+
+class PyTorchGraph(PyTorch):
+    """Its step as one CUDA graph, where it can be captured; with an Adam that can."""
+
+    def __init__(self, tf32):
+        super().__init__(tf32, fused=True)
+        self.adam = dict(capturable=True)
+
+    def launched(self, step):
+        cuda = self.torch.cuda
+        aside, graph = cuda.Stream(), cuda.CUDAGraph()
+        aside.wait_stream(cuda.current_stream())
+        with cuda.stream(aside):  # as PyTorch's manual has it: a few steps first, elsewhere
+            for index in range(5):
+                step(index)
+        cuda.current_stream().wait_stream(aside)
+        try:
+            with cuda.graph(graph):
+                step(0)
+        except RuntimeError as error:
+            print(f"PyTorch: no CUDA graph ({str(error).splitlines()[0]})", flush=True)
+            return step
+        return lambda index: graph.replay()
 
 
 SIDES = {
@@ -215,4 +245,5 @@ SIDES = {
     "its graphs": MiniganGraph,
     "PyTorch": PyTorch,
     "PyTorch, fused": partial(PyTorch, fused=True),  # its Adam
+    "PyTorch, graph": PyTorchGraph,
 }

@@ -12,6 +12,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+ADAM = {}  # more of its settings
+
 
 def m1(batch, one_pass, fused):
     """M1.  one_pass: real and generated images through D as one batch, or as two."""
@@ -378,5 +380,5 @@ def _layout(channels_last):
 
 def _optimizers(G, D, fused, betas=(0.9, 0.999)):
     """Adam of both networks."""
-    how = dict(betas=betas, fused=fused or None)  # None: as PyTorch chooses
+    how = dict(betas=betas, fused=fused or None, **ADAM)  # None: as PyTorch chooses
     return (torch.optim.Adam(network.parameters(), 2e-4, **how) for network in (G, D))
