@@ -4,10 +4,10 @@
     python benchmarks/bench_gpu.py m5 --rounds 30     the cases that begin so
 
 Needs CuPy and PyTorch, both for the GPU.  The sides are minigan, the same with --cuda-graph, and
-PyTorch eager, with its fused Adam, and as a CUDA graph.  Each runs in a process of its own and they take turns; a round is a few steps
-between two events of the device, and the medians over the rounds are printed.  Each process first
-measures the device's ceilings with its own library: the rate of a large matrix product, and the
-bandwidth of a large copy (bytes read and written).
+PyTorch eager, with its fused Adam, and as a CUDA graph.  Each runs in a process of its own and
+they take turns; a round is a few steps between two events of the device, and the medians over the
+rounds are printed.  Each process first measures the device's ceilings with its own library: the
+rate of a large matrix product, and the bandwidth of a large copy (bytes read and written).
 """
 
 import argparse

@@ -130,7 +130,7 @@ say "minigan $(git rev-parse --short HEAD 2> /dev/null), at most $BUDGET s: $STE
 step environment 60 bash -c environment
 step smoke 120 "$PY" benchmarks/gpu_smoke.py $small
 step headline 140 bash -c headline
-step bench 170 "$PY" benchmarks/bench_gpu.py --rounds 8
+step bench 230 "$PY" benchmarks/bench_gpu.py --rounds 8
 step tests 240 bash -c tests
 step profile 60 "$PY" benchmarks/gpu_profile.py
 say "the end"
