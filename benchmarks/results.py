@@ -17,7 +17,8 @@ from minigan.training.history import History
 IMAGES = Path(__file__).parent.parent / "docs/images"
 MOMENTS = (0, 1 / 8, 1 / 4, 1 / 2, 1)  # shares of the run's steps
 GAP = 8  # pixels between two sheets
-COLOURS = 128  # of a picture's palette; of a curve a quarter
+COLOURS = (128, 64, 32, 16, 8)  # of a picture's palette, the first that makes it small enough
+MOST = 150_000  # bytes
 
 
 def sheets(run):
@@ -48,10 +49,14 @@ def row(paths):
     return result
 
 
-def write(path, picture, colours=COLOURS):
+def write(path, picture):
     """A PNG with a palette, small enough to be kept."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture.quantize(colours, dither=Image.Dither.NONE).save(path, optimize=True)
+    method, dither = Image.Quantize.MAXCOVERAGE, Image.Dither.NONE
+    for colours in COLOURS:
+        picture.quantize(colours, method=method, dither=dither).save(path, optimize=True)
+        if path.stat().st_size <= MOST:
+            break
 
 
 def main(words):
@@ -61,7 +66,7 @@ def main(words):
         write(IMAGES / f"results/{name}.png", row(chosen.values()))
         curves = Image.open(Path(run, "losses.png")).convert("RGB")
         curves = curves.resize((curves.width * 3 // 4, curves.height * 3 // 4))
-        write(IMAGES / f"results/{name}_losses.png", curves, COLOURS // 4)
+        write(IMAGES / f"results/{name}_losses.png", curves)
         print(f"{name}: after {', '.join(f'{step:,}' for step in chosen)} steps")
         last.append(list(chosen.values())[-1])
     write(IMAGES / "results.png", row(last))
