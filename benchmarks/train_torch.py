@@ -85,9 +85,9 @@ def refuse(*_):
 
 def main(argv=None):
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, add_help=False
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("model", choices=MODELS)
+    parser.add_argument("model", choices=MODELS, help="and then the options of its example")
     options, words = parser.parse_known_args(argv)
     case = parity.CASES[options.model]
     example = parity.example(case.script)
