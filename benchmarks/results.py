@@ -17,7 +17,7 @@ from minigan.training.history import History
 IMAGES = Path(__file__).parent.parent / "docs/images"
 MOMENTS = (0, 1 / 8, 1 / 4, 1 / 2, 1)  # shares of the run's steps
 GAP = 8  # pixels between two sheets
-COLOURS = (128, 64, 32, 16, 8)  # of a picture's palette, the first that makes it small enough
+COLOURS = (256, 128, 64, 32, 16, 8)  # of a picture's palette, the first that makes it small enough
 MOST = 150_000  # bytes
 
 
