@@ -6,7 +6,8 @@
     python examples/cifar_dcgan.py --original            in the tutorial's order of updates
 
 The networks of mnist_dcgan.py for 32x32 pixels in colour: G starts with 4x4 pixels of 512
-channels and doubles the size three times; D halves it three times.
+channels and doubles the size three times; D halves it three times.  Pictures are drawn with a
+moving average of G's weights (--average 0.99).
 """
 
 import minigan as mg
@@ -121,7 +122,7 @@ def load(options):
 
 
 def main(argv=None):
-    parser = training.parser(__doc__, name="cifar_dcgan", epochs=50, batch_size=64)
+    parser = training.parser(__doc__, name="cifar_dcgan", epochs=50, batch_size=64, average=None)
     parser.add_argument("--lr", type=training.rate, default=1e-3, help="learning rate")
     parser.add_argument("--b1", type=training.fraction, default=0.4, help="Adam's beta 1")
     parser.add_argument(
@@ -131,9 +132,13 @@ def main(argv=None):
         help="to learn, by name or number (default: of CIFAR-10 horse, of other data all)",
     )
     parser.add_argument(
-        "--original", action="store_true", help="G before D on the same z, and samples with dropout"
+        "--original",
+        action="store_true",
+        help="G before D on the same z, and samples with dropout, no average",
     )
     options = training.parse(parser, argv)
+    if options.average is None:
+        options.average = 0.0 if options.original else 0.99
     G, D = generator(options), discriminator(options)
     if options.summary:
         return training.summarize(G, D, LATENT)

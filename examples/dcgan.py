@@ -5,8 +5,9 @@
     python examples/dcgan.py --data FOLDER --upsample        G repeats pixels, then smooths
     python examples/dcgan.py --data FOLDER --original        the original's labels and steps
 
-If D becomes too strong and G stops learning: more --dropout, some --flip, a lower --lr-d.
-If D is too weak, the other way round.
+Pictures are drawn with a moving average of G's weights (--average 0.99), which takes out the grid
+that G's kernels leave.  If D becomes too strong and G stops learning: more --dropout, some --flip,
+a lower --lr-d.  If D is too weak, the other way round.
 """
 
 from functools import partial
@@ -159,7 +160,7 @@ def values(real_loss, fake_loss, g_loss, real_logits, fake_logits, dfake):
 
 
 def main(argv=None):
-    parser = training.parser(__doc__, name="dcgan", epochs=10, batch_size=128)
+    parser = training.parser(__doc__, name="dcgan", epochs=10, batch_size=128, average=None)
     parser.add_argument("--lr-g", type=training.rate, default=2e-4, help="of G")
     parser.add_argument("--lr-d", type=training.rate, default=2e-4, help="of D")
     parser.add_argument("--b1", type=training.fraction, default=0.5, help="Adam's beta 1")
@@ -183,9 +184,11 @@ def main(argv=None):
     parser.add_argument(
         "--original",
         action="store_true",
-        help="labels in [1, 1.1] and [-0.1, 0], and simultaneous steps",
+        help="labels in [1, 1.1] and [-0.1, 0], and simultaneous steps, no average",
     )
     options = training.parse(parser, argv)
+    if options.average is None:
+        options.average = 0.0 if options.original else 0.99
     G, D = generator(options), discriminator(options)
     if options.summary:
         return training.summarize(G, D, LATENT)

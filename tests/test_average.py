@@ -4,6 +4,7 @@ import copy
 import json
 
 import numpy as np
+import parity
 import pytest
 from helpers import STEPS_PER_EPOCH, arrays, assert_same_results, run, words
 
@@ -149,9 +150,15 @@ def test_a_run_from_before_there_was_an_average_goes_on_without(gan, pictures, t
     assert_same_results(old, whole)
 
 
-@pytest.mark.parametrize("more, decay", [([], 0.995), (["--original"], 0.0)])
-def test_the_default_has_an_average_and_the_tutorial_had_none(gan, pictures, tmp_path, more, decay):
-    assert run(gan.main, *words(pictures, tmp_path / "out", *more)) == 0
+@pytest.mark.parametrize("more, original", [([], False), (["--original"], True)])
+@pytest.mark.parametrize("script, decay", [
+    ("mnist_gan", 0.995), ("mnist_dcgan", 0.995), ("cifar_dcgan", 0.99), ("dcgan", 0.99),
+])  # fmt: skip
+def test_the_default_has_an_average_and_the_tutorial_had_none(
+    script, decay, pictures, tmp_path, more, original
+):
+    few = ["--steps", 1, "--width", 0.02, *more]
+    assert run(parity.example(script).main, *words(pictures, tmp_path / "out", *few)) == 0
     checkpoint = Checkpoint(tmp_path / "out" / "checkpoint.npz")
-    assert checkpoint.run["options"]["average"] == decay
-    assert (TRAINED in checkpoint.networks()) == bool(decay)
+    assert checkpoint.run["options"]["average"] == (0 if original else decay)
+    assert (TRAINED in checkpoint.networks()) is not original

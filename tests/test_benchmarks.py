@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import parity
 import pytest
+from helpers import run
 
 import minigan as mg
+from minigan.training import pictures
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
@@ -250,6 +252,29 @@ class TestAProcessThatDies:
             script("bench").Worker("steps_minigan", "m0", (4,), warm_up=1)
         with pytest.raises(SystemExit, match="the process of nobody False died"):
             script("bench_gpu").Worker("nobody", False)
+
+
+def test_the_pictures_of_the_results(script, tmp_path, monkeypatch, capsys):
+    """Sheets of a run at its start, end and in between, the last one again in the row of all."""
+    module, folder = script("results"), tmp_path / "run"
+    words = ["--data", "digits", "--limit", 8, "--batch-size", 4, "--width", 0.05]
+    words += ["--epochs", 8, "--sample-every", 1, "--out", folder]
+    assert run(parity.example("mnist_gan").main, *words) == 0
+    monkeypatch.setattr(module, "IMAGES", tmp_path)
+    capsys.readouterr()
+    module.main([f"m1={folder}"])
+    assert capsys.readouterr().out == "m1: after 0, 2, 4, 8, 16 steps\n"
+    sheets = [
+        pictures.read(folder / f"samples/epoch_{n:03d}.png")[::2, ::2] for n in (0, 1, 2, 4, 8)
+    ]
+    strip, last = (pictures.read(tmp_path / name) for name in ("results/m1.png", "results.png"))
+    width = sheets[0].shape[1]
+    for index, sheet in enumerate(sheets):
+        left = index * (width + module.GAP)
+        part = strip[:, left : left + width, 0].astype(int)
+        assert abs(part - sheet).mean() < 2  # a palette, and twice two pixels for one
+    assert abs(last[..., 0].astype(int) - sheets[-1]).mean() < 2
+    assert (tmp_path / "results/m1_losses.png").stat().st_size > 5000
 
 
 class TestTheCheckOfAGPU:

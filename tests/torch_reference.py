@@ -15,22 +15,22 @@ bce = functional.binary_cross_entropy_with_logits
 
 
 class TorchNetwork:
-    """A PyTorch copy of a Sequential.
+    """A Sequential in PyTorch.
 
+    share: keep the tensors in the network's own memory, so that training one trains the other.
     params: list of leaf tensors in the order of `network.named_tensors()`.
     buffers: list of the moving means and variances, in the order of the layers.
     """
 
-    def __init__(self, network):
+    def __init__(self, network, share=False):
         self.network = network
-        self.params = [
-            torch.from_numpy(param.copy()).requires_grad_()
-            for _, param, _ in network.named_tensors()
-        ]
+
+        def tensor(array):
+            return torch.from_numpy(array if share else array.copy())
+
+        self.params = [tensor(param).requires_grad_() for _, param, _ in network.named_tensors()]
         self.buffers = [
-            torch.from_numpy(getattr(layer, name).copy())
-            for layer in network.layers
-            for name in layer.buffer_specs
+            tensor(getattr(layer, name)) for layer in network.layers for name in layer.buffer_specs
         ]
         self._calls = {}
 
@@ -141,14 +141,17 @@ def _batch_norm(layer, x, params, buffers, train):
 
 def one_pass_step(G, D, opt_g, opt_d, real, z_d, z_g):
     """M1: real and generated images go through D together."""
-    ones = torch.ones(len(real), 1).double()
+    ones = torch.ones(len(real), 1).to(real)
     opt_d.zero_grad()
-    logits = D(torch.cat([real, G(z_d).detach()]))
-    (bce(logits[: len(real)], ones) + bce(logits[len(real) :], 0 * ones)).backward()
+    real_logits, fake_logits = D(torch.cat([real, G(z_d).detach()])).split(len(real))
+    d_loss = bce(real_logits, ones) + bce(fake_logits, 0 * ones)
+    d_loss.backward()
     opt_d.step()
     opt_g.zero_grad()
-    bce(D(G(z_g)), ones).backward()
+    g_loss = bce(D(G(z_g)), ones)
+    g_loss.backward()
     opt_g.step()
+    return measured(d_loss, g_loss, real_logits, fake_logits)
 
 
 def two_pass_step(G, D, opt_g, opt_d, real, z_d, z_g, real_label, fake_label, g_label, share=1.0):
@@ -157,12 +160,26 @@ def two_pass_step(G, D, opt_g, opt_d, real, z_d, z_g, real_label, fake_label, g_
     The labels are (N, 1); share: of each of the two terms in D's loss.
     """
     opt_d.zero_grad()
-    d_loss = bce(D(real), real_label) + bce(D(G(z_d).detach()), fake_label)
-    (share * d_loss).backward()
+    real_logits, fake_logits = D(real), D(G(z_d).detach())
+    d_loss = share * (bce(real_logits, real_label) + bce(fake_logits, fake_label))
+    d_loss.backward()
     opt_d.step()
     opt_g.zero_grad()
-    bce(D(G(z_g)), g_label).backward()
+    g_loss = bce(D(G(z_g)), g_label)
+    g_loss.backward()
     opt_g.step()
+    return measured(d_loss, g_loss, real_logits, fake_logits)
+
+
+def measured(d_loss, g_loss, real_logits, fake_logits):
+    """What the examples log of such a step, but for |dfake|: dict name -> number."""
+    values = dict(
+        d_loss=d_loss,
+        g_loss=g_loss,
+        d_real=real_logits.sigmoid().mean(),
+        d_fake=fake_logits.sigmoid().mean(),
+    )
+    return {name: value.item() for name, value in values.items()}
 
 
 two_pass_mean_step = partial(two_pass_step, share=0.5)  # M5
