@@ -126,6 +126,17 @@ def test_the_healthy_are_left_in_peace(changes):
     assert ill(columns(**changes), pictures()) == []
 
 
+@pytest.mark.parametrize("low, again, names", [
+    (4, 0, ["Collapse"]), (8, 0, ["Collapse"]), (60, 0, ["Collapse"]), (3, 0, []), (8, 2, []),
+])  # fmt: skip
+def test_a_fall_late_in_a_long_run_is_told_at_once(low, again, names):
+    """200 steps of 3,000, as M3 had of 3,900; not what has come back."""
+    steps, variety = 50 * np.arange(1, 61), np.full(60, 0.9)
+    variety[60 - low - again : 60 - again] = 0.12
+    variety[0] = 0.95
+    assert ill({"step": steps, "variety": variety}) == names
+
+
 @pytest.mark.parametrize("varieties", [
     (0.56, 0.32, 0.23, 0.19, 0.18, 0.20),  # mnist_cgan's: it came to 0.77 in 1,000 steps
     (0.028, 0.059, 0.051, 0.049, 0.043, 0.039),  # mnist_gan --original's: 0.61 in 950

@@ -24,6 +24,7 @@ VANISHED = 1e-8  # a gradient's norm; Adam's eps is as large, and no step comes 
 SHRUNK = 1e-3  # of |dfake|, in terms of what it was
 POOR, FALLEN = 0.35, 0.35  # variety, and the same in terms of its best
 FULL = 0.6  # variety that the best must have been: a young G's first noise may be less
+SUDDEN = 3  # medians of three measurements of variety, 50 steps apart, that show what has fallen
 NONE = 0.15  # variety that is too little at any age but the first 300 steps
 FIXED = 0.5  # share of pixels at the end of their range, where the slope is zero to the last bit
 FURTHER = 1.4  # variety: black and white noise is further apart than pictures are
@@ -165,6 +166,7 @@ def collapse(course):
 
     A young generator's are too: it has collapsed if they were about as far apart as the data
     before, or if after 300 steps they are hardly apart and do not drift apart, though D sees them.
+    A fall is told as soon as it has lasted for some measurements, however long the run was.
     """
     steps, variety = course.rows("variety")
     if not len(variety):
@@ -177,7 +179,11 @@ def collapse(course):
     apart = (real - fake)[when > course.late]
     sees = not len(apart) or np.median(apart) > LEARNING
     none = (variety < NONE) & (steps > 3 * EARLY) & sees & (not grows)
-    if where := course.lasting(steps, fallen | none):
+    where = course.lasting(steps, fallen | none)
+    if not where and len(fallen) >= SUDDEN and fallen[-SUDDEN:].all():
+        stood = np.flatnonzero(~fallen)
+        where = int(steps[stood[-1] + 1 if len(stood) else 0]), course.last
+    if where:
         evidence = (
             f"two of G's pictures differ {variety[-1]:.2g} times as much as two of the data, and "
             f"did {best:.2g} times at best"
