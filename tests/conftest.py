@@ -54,9 +54,12 @@ def pytest_addoption(parser):
 
 
 def pytest_configure():
-    """What all processes of a run share, and Ctrl-C, which those in the background ignore."""
+    """What all processes of a run share; and Ctrl-C and the end of a terminal, which those in the
+    background ignore, and whatever they start."""
     host_kernels.folder()
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP"):  # unknown to Windows
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(config, items):

@@ -159,8 +159,8 @@ def test_classes_and_limit_decide_what_is_decoded(tmp_path, monkeypatch, cached)
     )
     path = write_zip(tmp_path / "set.zip")
     loaded, _ = load(path, classes=("horse", 0), limit=3)
-    assert sorted(decoded) == ["car/1.png", "car/deep/er/0.PNG", "horse/10.png"]
-    assert loaded.classes == ("horse", "car") and loaded.labels.tolist() == [1, 1, 0]
+    assert sorted(decoded) == ["car/1.png", "horse/10.png", "horse/2.png"]
+    assert loaded.classes == ("horse", "car") and loaded.labels.tolist() == [1, 0, 0]
     others = (dict(classes=("car", "horse"), limit=3), dict(size=(8, 9)), dict(channels=4))
     for options in (dict(classes=("horse", "car"), limit=3), *others):
         load(path, **options)
