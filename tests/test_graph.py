@@ -49,6 +49,7 @@ def test_a_recorded_run_is_the_run(script, words, gpu, tmp_path, capsys):
         np.testing.assert_array_equal(got[name], want[name], err_msg=name)
 
 
+@pytest.mark.host
 def test_it_is_for_a_gpu(gan, pictures, capsys):
     assert run(gan.main, "--data", pictures, "--steps", 1, "--cuda-graph") == 2
     assert "--cuda-graph is for a GPU: give --device gpu too" in capsys.readouterr().err
