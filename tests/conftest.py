@@ -32,10 +32,15 @@ def pictures(tmp_path_factory):
 
 
 @pytest.fixture
-def gan(tmp_path, monkeypatch):
+def coarse_plots(monkeypatch):
+    """A coarse plot takes a tenth of the time."""
+    monkeypatch.setattr(plot, "OVERSAMPLING", 1)
+
+
+@pytest.fixture
+def gan(tmp_path, monkeypatch, coarse_plots):
     """The narrow example as a fresh module, in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(plot, "OVERSAMPLING", 1)  # a coarse plot takes a tenth of the time
     return narrow_gan.example()
 
 

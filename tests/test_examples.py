@@ -9,7 +9,8 @@ from helpers import arrays, assert_same_results, run
 from PIL import Image
 
 import minigan as mg
-from minigan.training import plot
+
+pytestmark = pytest.mark.usefixtures("coarse_plots")
 
 SMALL = ["--data", "digits", "--limit", 14, "--batch-size", 4, "--width", 0.02]  # 3 steps an epoch
 STEPS, STOP = 5, 2  # a run stopped within its first epoch ends within its second
@@ -28,11 +29,6 @@ RUNS = [
     ("dcgan", ["--original"], (64, 64, 1), (-1, 1)),
     ("anime_dcgan", [], (96, 96, 3), (-1, 1)),
 ]
-
-
-@pytest.fixture(autouse=True)
-def coarse_plots(monkeypatch):
-    monkeypatch.setattr(plot, "OVERSAMPLING", 1)  # a tenth of the time
 
 
 def train(script, folder, *words):

@@ -6,7 +6,9 @@ import pytest
 from helpers import arrays, assert_same_results, at_step, run
 
 import minigan as mg
-from minigan.training import feed, plot
+from minigan.training import feed
+
+pytestmark = pytest.mark.usefixtures("coarse_plots")
 
 SMALL = ["--data", "digits", "--limit", 14, "--batch-size", 4, "--width", 0.02]  # 3 steps an epoch
 EXAMPLES = [
@@ -29,11 +31,6 @@ EXAMPLES = [
     ("own_pictures", "--size", 16, "--loss", "wgan-gp", "--norm", "spectral"),
 ]
 STEPS = ("train_step", "simultaneous_step", "critic_step", "generator_step", "d_step", "g_step")
-
-
-@pytest.fixture(autouse=True)
-def coarse_plots(monkeypatch):
-    monkeypatch.setattr(plot, "OVERSAMPLING", 1)  # a tenth of the time
 
 
 @pytest.fixture

@@ -9,7 +9,9 @@ from test_gpu_runs import SMALL
 import minigan as mg
 from minigan.arrays import to_host
 from minigan.losses import bce_with_logits
-from minigan.training import graph, plot
+from minigan.training import graph
+
+pytestmark = pytest.mark.usefixtures("coarse_plots")
 
 EXAMPLES = [
     ("mnist_gan",),
@@ -22,11 +24,6 @@ EXAMPLES = [
     ("own_pictures", "--size", 16, "--loss", "wgan-gp", "--norm", "spectral"),
 ]
 ONE, NONE = "one CUDA graph from now on", "no CUDA graph ("
-
-
-@pytest.fixture(autouse=True)
-def coarse_plots(monkeypatch):
-    monkeypatch.setattr(plot, "OVERSAMPLING", 1)
 
 
 def train(script, folder, *words):

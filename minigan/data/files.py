@@ -76,7 +76,7 @@ def load(where, listing, *, size, channels, notify, fit="crop", classes=None, li
         pictures = [pictures[i] for i in chosen]
     if limit is not None:
         check_limit(limit, len(pictures), where)
-        chosen = _first(limit, len(pictures), labels)
+        chosen = range(limit) if labels is None else _of_each(labels, limit)
         pictures = [pictures[i] for i in chosen]
         labels = None if labels is None else labels[chosen]
     images, broken = decoded.load(where, pictures, form, [names, limit], notify)
@@ -126,10 +126,8 @@ def _classes(where, names, notify):
     return np.array([number[name] for name in of], np.int64), classes
 
 
-def _first(limit, count, labels):
+def _of_each(labels, limit):
     """The indices of the first pictures, in order: of each class as many, as far as it has them."""
-    if labels is None:
-        return range(min(limit, count))
     seen = Counter()
     place = []  # of each picture among those of its class
     for label in labels:

@@ -106,6 +106,7 @@ class Recorded:
         self.notify(f"{self.function.__name__}: no CUDA graph ({reason})")
         self.refused = True
         self.graphs.clear()
+        self.place = None  # and with it the memory
 
 
 class _Graph:
@@ -211,8 +212,7 @@ class _State:
     """All that a step may change in networks and optimizers, on the device and on the host."""
 
     def __init__(self, networks, optimizers):
-        networks = list({id(each): each for each in
-                         [*networks, *(each.network for each in optimizers)]}.values())  # fmt: skip
+        networks = dict.fromkeys([*networks, *(each.network for each in optimizers)])  # each once
         self.optimizers = optimizers
         self.layers = [layer for network in networks for layer in _layers(network)]
         self.gradients = [network.grads for network in networks]
