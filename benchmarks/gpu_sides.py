@@ -157,63 +157,20 @@ class PyTorch:
     def copy(self, target, source):
         target.copy_(source)
 
-    def m1(self, batch):
+    def _model(self, name, batch):
         import steps_torch
 
         steps_torch.ADAM = self.adam
-        return self.launched(steps_torch.m1(batch, True, self.fused))
+        return self.launched(getattr(steps_torch, name)(batch, True, self.fused))
+
+    def m1(self, batch):
+        return self._model("m1", batch)
 
     def m5(self, batch):
-        import steps_torch
-
-        steps_torch.ADAM = self.adam
-        return self.launched(steps_torch.m5(batch, True, self.fused))
+        return self._model("m5", batch)
 
     def m7(self, batch):
-        torch, nn = self.torch, self.torch.nn
-
-        def enlarge(inputs, outputs, *more):
-            conv = nn.ConvTranspose2d(inputs, outputs, 4, *more, bias=False)
-            return conv, nn.BatchNorm2d(outputs, 1e-3, 0.1), nn.LeakyReLU(0.2)
-
-        G = nn.Sequential(
-            nn.Unflatten(1, (128, 1, 1)), *enlarge(128, 512), *enlarge(512, 256, 2, 1),
-            *enlarge(256, 128, 2, 1), *enlarge(128, 64, 2, 1),
-            nn.ConvTranspose2d(64, 3, 4, 2, 1), nn.Tanh(),
-        )  # fmt: skip
-        C = nn.Sequential(
-            nn.Conv2d(3, 64, 4, 2, 1), nn.LeakyReLU(0.2),
-            nn.Conv2d(64, 128, 4, 2, 1), nn.LeakyReLU(0.3), nn.Dropout(0.3),
-            nn.Conv2d(128, 256, 4, 2, 1), nn.LeakyReLU(0.2), nn.Dropout(0.3),
-            nn.Conv2d(256, 512, 4, 2, 1), nn.LeakyReLU(0.2), nn.Dropout(0.3),
-            nn.Conv2d(512, 1, 4), nn.Flatten(),
-        )  # fmt: skip
-        for network in (G, C):
-            network.to(memory_format=torch.channels_last)
-        how = dict(lr=2e-4, fused=self.fused or None, **self.adam)  # None: as PyTorch chooses
-        opt_g, opt_c = (torch.optim.Adam(net.parameters(), **how) for net in (G, C))
-        real = torch.rand(batch, 3, 64, 64).to(memory_format=torch.channels_last) * 2 - 1
-
-        def step(_index):
-            for _ in range(CRITIC_STEPS):
-                with torch.no_grad():
-                    fake = G(torch.randn(batch, 128))
-                opt_c.zero_grad()
-                epsilon = torch.rand(batch, 1, 1, 1)
-                x = (fake + epsilon * (real - fake)).requires_grad_()
-                (slope,) = torch.autograd.grad(C(x).sum(), x, create_graph=True)
-                norm = (slope.flatten(1).square().sum(1) + 1e-12).sqrt()
-                scores_real, scores_fake = C(torch.cat([real, fake])).split(batch)
-                penalty = 10 * (norm - 1).square().mean()
-                (scores_fake.mean() - scores_real.mean() + penalty).backward()
-                opt_c.step()
-            C.requires_grad_(False)
-            opt_g.zero_grad()
-            (-C(G(torch.randn(batch, 128))).mean()).backward()
-            opt_g.step()
-            C.requires_grad_(True)
-
-        return self.launched(step)
+        return self._model("m7", batch)
 
 
 class PyTorchGraph(PyTorch):
