@@ -141,6 +141,10 @@ class Smoke:
                 self.check("normalize", 4 * tolerance, x, *own, gamma, beta, **more)
                 backward = (dy, x, *own, gamma, (0,), (0,))
                 self.check("normalize_backward", 32 * tolerance, *backward, **more)
+                leaky = gpu.normalize_leaky(*map(self.up, (x, *own, gamma, beta)), 0.2)
+                two = plain.leaky_relu(plain.normalize(x, *own, gamma, beta), 0.2)
+                same = np.allclose(to_host(leaky), two, 0, 16 * tolerance)
+                self.verdict(f"normalize_leaky {note}", same, "is the two layers")
                 second = (self.normal(*shape, dtype=dtype), *backward)
                 self.check("normalize_double_backward", 256 * tolerance, *second, **more)
 
@@ -247,6 +251,7 @@ class Smoke:
             ("gate_backward", 12, lambda: gpu.gate_backward(x, dy)),
             ("add_bias", 8, lambda: gpu.add_bias(x, v)),
             ("normalize", 8, lambda: gpu.normalize(x, v, v, v, v)),
+            ("normalize_leaky", 8, lambda: gpu.normalize_leaky(x, v, v, v, v, 0.2)),
             ("sum_rows of 64", 4, lambda: gpu.sum_rows(x)),
             ("sum_rows of 3", 4, lambda: gpu.sum_rows(three)),
             ("batch_statistics", 4, lambda: gpu.batch_statistics(x, (0,), 1e-3, v, v, 1.0)),

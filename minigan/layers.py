@@ -112,7 +112,7 @@ class LeakyReLU(Layer):
         return self.kernels[type(dy)].leaky_relu_backward(dx_bar, cache, self.slope), None
 
     def fused_with(self, following, kernels):
-        if type(following) is Dropout and hasattr(kernels, "gate"):
+        if (type(self), type(following)) == (LeakyReLU, Dropout) and hasattr(kernels, "gate"):
             return _Gate(self, following), Dropout(0.0)
         return None
 
@@ -313,20 +313,73 @@ class BatchNorm(Normalization):
         return tensor.reshape(shape)
 
     def forward(self, x, train=True):
+        k, (mean, scale) = self.kernels[type(x)], self.statistics(x, train)
+        gamma, beta = self.along(self.gamma, x), self.along(self.beta, x)
+        return k.normalize(x, mean, scale, gamma, beta), (x, mean, scale, not train)
+
+    def statistics(self, x, train):
+        """(mean, scale) of the batch, which the moving ones follow; or the moving ones'."""
         k = self.kernels[type(x)]
         self.check_input(x, self.features, self.axis)
         if train:
             if not x.size:
                 raise ValueError(f"{self!r} ({self.where}): an empty batch {x.shape} has no mean")
             moving = self.moving_mean, self.moving_variance
-            mean, scale = k.batch_statistics(
+            return k.batch_statistics(
                 x, self.groups(x), self.eps, *moving, self.momentum, self.across
             )
-        else:
-            mean = self.along(self.moving_mean, x)
-            scale = k.inverse_deviation(self.along(self.moving_variance, x), self.eps)
-        gamma, beta = self.along(self.gamma, x), self.along(self.beta, x)
-        return k.normalize(x, mean, scale, gamma, beta), (x, mean, scale, not train)
+        mean, variance = self.moving_mean, self.moving_variance
+        return self.along(mean, x), k.inverse_deviation(self.along(variance, x), self.eps)
+
+    def fused_with(self, following, kernels):
+        pair = type(self) is BatchNorm and type(following) in (ReLU, LeakyReLU)
+        if pair and self.axis == -1 and hasattr(kernels, "normalize_leaky"):
+            return _NormLeaky(self, following), Dropout(0.0)
+        return None
+
+
+class _NormLeaky(Layer):
+    """A BatchNorm and the (leaky) ReLU behind it, where the kernels do both in one pass.
+
+    What lies between them is not kept: its sign can be had from x.
+    """
+
+    def __init__(self, norm, leaky):
+        super().__init__()
+        self.norm, self.leaky = norm, leaky
+        self.slope = getattr(leaky, "slope", 0.0)
+        self.kernels = norm.kernels
+
+    def forward(self, x, train=True):
+        norm, k = self.norm, self.kernels[type(x)]
+        mean, scale = norm.statistics(x, train)
+        y = k.normalize_leaky(x, mean, scale, norm.gamma, norm.beta, self.slope)
+        return y, (x, mean, scale, not train)
+
+    def backward(self, dy, cache, params=True, need_dx=True):
+        norm, k, (x, mean, scale, fixed) = self.norm, self.kernels[type(dy)], cache
+        norm.check_gradient(dy, x.shape, x.dtype)
+        if fixed:
+            return norm.backward(self._between(dy, cache)[1], cache, params, need_dx)
+        dx, dgamma, dbeta = k.normalize_leaky_backward(
+            dy, x, mean, scale, norm.gamma, norm.beta, self.slope, norm.across
+        )
+        if params:
+            norm.add_grad("gamma_grad", dgamma)
+            norm.add_grad("beta_grad", dbeta)
+        return dx if need_dx else None
+
+    def double_backward(self, dx_bar, dy, cache):
+        h, dh = self._between(dy, cache)
+        dh_bar, x_bar = self.norm.double_backward(dx_bar, dh, cache)
+        return self.leaky.backward(dh_bar, h), x_bar
+
+    def _between(self, dy, cache):
+        """(h, dh): what the BatchNorm gave the rectifier, and its gradient."""
+        x, mean, scale, _ = cache
+        k, norm = self.kernels[type(x)], self.norm
+        h = k.normalize(x, mean, scale, norm.gamma, norm.beta)
+        return h, self.leaky.backward(dy, h)  # a rectifier's output has the sign of its input
 
 
 class LayerNorm(Normalization):

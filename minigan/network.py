@@ -513,7 +513,7 @@ class Sequential(Layer):
         k = self.kernels[type(self._params)]
         passes = list(self._layers)
         for i, (first, second) in enumerate(itertools.pairwise(self._layers)):
-            if fused := first.fused_with(second, k):
+            if passes[i] is first and (fused := first.fused_with(second, k)):
                 passes[i : i + 2] = fused
         self._passes = passes
         counts = [layer.param_count for layer in self._layers]

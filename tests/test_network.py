@@ -179,11 +179,54 @@ def test_a_gate_stands_for_plain_layers_only():
         def forward(self, x, train=True):
             return 2 * x, None
 
-    layers = [mg.LeakyReLU(), Louder(0.3), mg.ReLU(), mg.Dropout(0.3)]
+    class Twice(mg.LeakyReLU):
+        def forward(self, x, train=True):
+            return 2 * x, None
+
+    layers = [mg.LeakyReLU(), Louder(0.3), Twice(), mg.Dropout(0.3), mg.ReLU(), mg.Dropout(0.3)]
     net = mg.Sequential(layers, dtype="float64")
     assert tuple(net._passes) == net.layers
     y, _ = net.forward(np.ones((1, 4)), train=False)
-    np.testing.assert_array_equal(y, [[2.0] * 4])
+    np.testing.assert_array_equal(y, [[4.0] * 4])
+
+
+@pytest.mark.parametrize("train", [True, False])
+@pytest.mark.parametrize("rectifier", [mg.ReLU(), mg.LeakyReLU(0.2)], ids=repr)
+@pytest.mark.parametrize("shape", [(9, 4), (3, 5, 2, 4)])
+def test_on_a_gpu_a_batchnorm_and_its_rectifier_are_one(gpu, shape, rectifier, train):
+    """Each pass and gradient is that of the two layers by themselves on the CPU."""
+    norm, rng = mg.BatchNorm(4, momentum=0.5), np.random.default_rng(4)
+    net = mg.Sequential([norm, copy.copy(rectifier), mg.Dropout(0.0)], dtype="float64")
+    for tensor in (norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance):
+        tensor[...] = rng.uniform(-1, 1, 4) + (1.1 if tensor is norm.moving_variance else 0)
+    there = copy.deepcopy(net).to("gpu")
+    assert [type(p).__name__ for p in there._passes] == ["_NormLeaky", "Dropout", "Dropout"]
+    x, dy, dx_bar = rng.standard_normal((3, *shape))
+
+    def all_of(net, *arrays):
+        x, dy, dx_bar = (net.xp.asarray(array) for array in arrays)
+        net.begin_step(3)
+        net.zero_grad()
+        y, cache = net.forward(x, train)
+        dx = net.backward(dy, cache)
+        dy_bar, x_bar = net.double_backward(dx_bar, dy, cache)
+        assert net.backward(dy, cache, params=False, need_dx=False) is None
+        results = [y, dx, dy_bar, *([] if x_bar is None else [x_bar]), net.grads, net.buffers]
+        return [mg.to_host(result) for result in results]
+
+    expected, found = all_of(net, x, dy, dx_bar), all_of(there, x, dy, dx_bar)
+    assert len(expected) == len(found)
+    for one, other in zip(expected, found):
+        np.testing.assert_allclose(other, one, rtol=1e-12, atol=1e-12)
+
+
+def test_what_is_no_batchnorm_of_the_last_axis_is_by_itself_on_a_gpu(gpu):
+    class Other(mg.BatchNorm):
+        pass
+
+    layers = [Other(4), mg.ReLU(), mg.BatchNorm(5, axis=1), mg.ReLU(), mg.LayerNorm(4), mg.ReLU()]
+    net = mg.Sequential(layers, dtype="float64").to("gpu")
+    assert tuple(net._passes) == net.layers
 
 
 # One vector, whatever one does.

@@ -36,7 +36,13 @@ from ..plain import (
 from .convolution import conv, conv_dw, conv_dx, conv_dx_dw, conv_y_dw
 from .images import join, upsample
 from .linear import add_bias, dense, dense_dw, dense_dx, dense_dx_dw, sum_rows
-from .norm import batch_statistics, normalize, normalize_backward
+from .norm import (
+    batch_statistics,
+    normalize,
+    normalize_backward,
+    normalize_leaky,
+    normalize_leaky_backward,
+)
 from .pointwise import (
     adam,
     bce_with_logits,

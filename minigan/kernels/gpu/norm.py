@@ -23,5 +23,20 @@ def normalize_backward(dy, x, mean, scale, gamma, axes, shared, across=plain.alo
     if not features_last(x, axes):
         return plain.normalize_backward(dy, x, mean, scale, gamma, axes, shared, across)
     mean, scale, gamma = (vector.reshape(-1) for vector in (mean, scale, gamma))
-    dx, dgamma, dbeta = pointwise.batch_norm_backward(rows(dy), rows(x), mean, scale, gamma, across)
+    return normalize_leaky_backward(dy, x, mean, scale, gamma, gamma, 1.0, across)
+
+
+# The normalisation of the features on the last axis and the (leaky) ReLU behind it.
+
+
+def normalize_leaky(x, mean, scale, gamma, beta, slope):
+    """leaky_relu(normalize(...)), x (..., features), the other arrays (features,)."""
+    return pointwise.normalize(x, mean, scale, gamma, beta, slope)
+
+
+def normalize_leaky_backward(dy, x, mean, scale, gamma, beta, slope, across):
+    """-> dx, dgamma, dbeta.  With a slope of 1, what beta is has no influence."""
+    dx, dgamma, dbeta = pointwise.batch_norm_backward(
+        rows(dy), rows(x), mean, scale, gamma, beta, slope, across
+    )
     return dx.reshape(dy.shape), dgamma, dbeta

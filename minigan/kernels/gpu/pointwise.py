@@ -200,14 +200,20 @@ _batch_statistics = Kernel(
     """,
 )
 
+# y = leaky(h), h = gamma (x - mean) scale + beta; with a slope of 1 it is h.  Backward, h is had
+# from x again: to read it, or a mask, would take longer.
+
 _normalize = Kernel(
-    "normalize", "T x, T mean, T scale, T gamma, T beta", "T y",
-    "y = (x - mean) * scale * gamma + beta;",
-)  # fmt: skip
+    "normalize",
+    "T x, T mean, T scale, T gamma, T beta, T slope",
+    "T y",
+    "const T h = (x - mean) * scale * gamma + beta; y = h > 0 ? h : h * slope;",
+)
 
 _gradient_sums = Kernel(
     "gradient_sums",
-    "raw T dy, raw T x, raw T mean, raw T scale, int32 rows, int32 features, int32 runs",
+    "raw T dy, raw T x, raw T mean, raw T scale, raw T gamma, raw T beta, T slope, "
+    "int32 rows, int32 features, int32 runs",
     "raw float64 sums",
     _RUN
     + """
@@ -215,8 +221,10 @@ _gradient_sums = Kernel(
     double sum = 0, products = 0;
     for (int r = first; r < last; ++r) {
         const ptrdiff_t at = (ptrdiff_t)r * features + f;
-        sum += dy[at];
-        products += dy[at] * (x[at] - center) * factor;
+        const double n = (x[at] - center) * factor;
+        const double dh = n * gamma[f] + beta[f] > 0 ? dy[at] : dy[at] * slope;
+        sum += dh;
+        products += dh * n;
     }
     sums[run * 2 * features + f] = sum;
     sums[(run * 2 + 1) * features + f] = products;
@@ -225,11 +233,13 @@ _gradient_sums = Kernel(
 
 _batch_norm_backward = Kernel(
     "batch_norm_backward",
-    "T dy, T x, T mean, T scale, T gamma, float64 sum, float64 products, int32 rows",
+    "T dy, T x, T mean, T scale, T gamma, T beta, T slope, "
+    "float64 sum, float64 products, int32 rows",
     "T dx",
     """
-    const double h = (x - mean) * scale;
-    dx = scale * gamma * (dy - sum / rows - h * products / rows);
+    const double n = (x - mean) * scale;
+    const double dh = n * gamma + beta > 0 ? dy : dy * slope;
+    dx = scale * gamma * (dh - sum / rows - n * products / rows);
     """,
 )
 
@@ -257,34 +267,34 @@ def batch_statistics(x, eps, momentum, moving_mean, moving_variance):
     return mean, scale
 
 
-def normalize(x, mean, scale, gamma, beta):
-    """gamma (x - mean) scale + beta, x (..., features), the others (features,)."""
-    return _normalize(x, mean, scale, gamma, beta)
+def normalize(x, mean, scale, gamma, beta, slope=1.0):
+    """leaky(gamma (x - mean) scale + beta), x (..., features), the others (features,)."""
+    return _normalize(x, mean, scale, gamma, beta, slope)
 
 
-def batch_norm_backward(dy, x, mean, scale, gamma, across):
+def batch_norm_backward(dy, x, mean, scale, gamma, beta, slope, across):
     """(dx, dgamma, dbeta) of `normalize` with x's own mean and scale.
 
     dx, dy and x are (rows, features), the others (features,).  across: the mean over processes.
     """
     empty_like = get_array_module(x).empty_like
-    sums = _summed(_gradient_sums, 2, dy, x, mean, scale)
+    sums = _summed(_gradient_sums, 2, dy, x, mean, scale, gamma, beta, numbers=(slope,))
     dgamma, dbeta = _rounded(sums[1], sums[0], empty_like(gamma), empty_like(gamma))
-    sum, products = across(sums)
-    return _batch_norm_backward(dy, x, mean, scale, gamma, sum, products, len(x)), dgamma, dbeta
+    vectors = mean, scale, gamma, beta, slope, *across(sums)
+    return _batch_norm_backward(dy, x, *vectors, len(x)), dgamma, dbeta
 
 
-def _summed(kernel, count, x, *more):
+def _summed(kernel, count, x, *more, numbers=()):
     """What a kernel of runs adds up over the rows of x (rows, features): float64 (count, features).
 
-    `more`: its further arrays.
+    `more`: its further arrays, and `numbers` behind them.
     """
     xp = get_array_module(x)
     rows, features = x.shape
     runs = max(1, min(rows // LEAST_ROWS, MOST_RUNS, math.ceil(THREADS / features)))
     sums = xp.empty((runs, count, features), "float64")
     arrays = (xp.ascontiguousarray(array) for array in (x, *more))
-    kernel(*arrays, rows, features, runs, sums, size=runs * features)
+    kernel(*arrays, *numbers, rows, features, runs, sums, size=runs * features)
     return sums.sum(axis=0)
 
 
