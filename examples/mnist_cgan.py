@@ -100,7 +100,7 @@ def train_step(G, D, opt_g, opt_d, real, code, z_d, z_g):
 
 
 def main(argv=None):
-    parser = training.parser(__doc__, name="mnist_cgan", epochs=5, steps=2000, batch_size=64)
+    parser = training.parser(__doc__, name="mnist_cgan", steps=6000, batch_size=64, average=0.995)
     parser.add_argument("--lr", type=training.rate, default=5e-4, help="learning rate")
     parser.add_argument("--b1", type=training.fraction, default=0.5, help="Adam's beta 1")
     options = training.parse(parser, argv)

@@ -1,5 +1,6 @@
 """Fixtures of the tests of whole runs."""
 
+import itertools
 import signal
 import sys
 
@@ -11,6 +12,7 @@ import pytest
 import strict_array_module
 from helpers import run, words, write_idx
 
+from minigan import random
 from minigan.arrays import array_module
 from minigan.errors import UserError
 from minigan.kernels.gpu import cublas
@@ -135,6 +137,12 @@ def gpu(request):
 def traffic(gpu):
     """What crossed between host and device, as far as known."""
     return getattr(gpu, "host_traffic", [])
+
+
+@pytest.fixture(autouse=True)
+def as_in_a_fresh_process(monkeypatch):
+    """What is drawn without a step is what it would be had no test come before."""
+    monkeypatch.setattr(random, "_unaddressed", itertools.count())
 
 
 @pytest.fixture(autouse=True)
