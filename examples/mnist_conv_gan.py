@@ -2,11 +2,15 @@
 
     python examples/mnist_conv_gan.py --width 0.25    a tenth of the work, for a CPU
     python examples/mnist_conv_gan.py                 the textbook's networks
-    python examples/mnist_conv_gan.py --original      with the textbook's BatchNorm
+    python examples/mnist_conv_gan.py --original      as the textbook trained them
 
 G repeats pixels and smooths them by convolutions, and its images lie in [0, 1].  D has two
 logits, class 0 for generated and class 1 for real.  D is trained by itself first, on real
 images and on those of the untrained G; then D and G take turns.
+
+With the textbook's rates D wins before the first turn is taken, and G never comes back.  The
+default gives G a hundred times D's rate, and shows D the images that G is trained on: those of
+evaluation mode lag behind, so that D would learn to tell what G has left.
 """
 
 import minigan as mg
@@ -117,12 +121,12 @@ def pretrain(G, D, opt_d, real, z, seed):
     return right, total / (2 * n)
 
 
-def train_step(G, D, opt_g, opt_d, real, z_d, z_g):
+def train_step(G, D, opt_g, opt_d, real, z_d, z_g, original=False):
     """One update of D, then one of G.  real: (N, 28, 28, 1); z_d, z_g: (N, 100)."""
     xp, n = D.xp, len(real)
 
-    # D: real and generated images in one batch; G is in evaluation mode for them.
-    images = xp.concatenate([real, G.forward(z_d, train=False)[0]])
+    # D: real and generated images in one batch; the textbook had G in evaluation mode for them.
+    images = xp.concatenate([real, G.forward(z_d, train=not original)[0]])
     logits, cache = D.forward(images)
     d_loss, dlogits = softmax_cross_entropy(logits, classes(images, n))
     D.zero_grad()
@@ -152,9 +156,13 @@ def train_step(G, D, opt_g, opt_d, real, z_d, z_g):
 
 def main(argv=None):
     parser = training.parser(__doc__, name="mnist_conv_gan", epochs=5, batch_size=128)
-    parser.add_argument("--lr-g", type=training.rate, default=1e-4, help="of G")
+    parser.add_argument(
+        "--lr-g", type=training.rate, help="of G (default: 1e-3; 1e-4 with --original)"
+    )
     parser.add_argument("--lr-d", type=training.rate, default=1e-5, help="of D")
-    parser.add_argument("--b1", type=training.fraction, default=0.9, help="Adam's beta 1")
+    parser.add_argument(
+        "--b1", type=training.fraction, help="Adam's beta 1 (default: 0.5; 0.9 with --original)"
+    )
     parser.add_argument(
         "--pretrain",
         type=training.integer(0),
@@ -164,9 +172,13 @@ def main(argv=None):
     parser.add_argument(
         "--original",
         action="store_true",
-        help="BatchNorm over the columns of the image, as the textbook had it",
+        help="the textbook's Adam, BatchNorm over the columns of the image, and D on what G "
+        "draws in evaluation mode",
     )
     options = training.parse(parser, argv)
+    lr_g, b1 = (1e-4, 0.9) if options.original else (1e-3, 0.5)
+    options.lr_g = lr_g if options.lr_g is None else options.lr_g
+    options.b1 = b1 if options.b1 is None else options.b1
     G, D = generator(options), discriminator(options)
     if options.summary:
         return training.summarize(G, D, LATENT)
@@ -190,7 +202,7 @@ def main(argv=None):
     step = run.recorded(train_step)
     for real in run:
         z_d, z_g = run.draw_latent("D step"), run.draw_latent("G step")
-        run.log(**step(G, D, opt_g, opt_d, real, z_d, z_g))
+        run.log(**step(G, D, opt_g, opt_d, real, z_d, z_g, options.original))
 
 
 if __name__ == "__main__":

@@ -63,9 +63,9 @@ CASES = {
     "m2": Case("mnist_dcgan", "two_pass", 1e-3, 0.4, SMOOTH),
     "m2-original": Case("mnist_dcgan", "g_first", 1e-3, 0.4, SMOOTH, options=dict(original=True)),
     "m3": Case("cifar_dcgan", "two_pass", 1e-3, 0.4, SMOOTH),
-    "m4": Case("mnist_conv_gan", "softmax", 1e-4, 0.9, width=1 / 32),
+    "m4": Case("mnist_conv_gan", "softmax", 1e-3, 0.5, width=1 / 32),
     "m4-original": Case(
-        "mnist_conv_gan", "softmax", 1e-4, 0.9, width=1 / 32, options=dict(original=True)
+        "mnist_conv_gan", "softmax_evaluated", 1e-4, 0.9, width=1 / 32, options=dict(original=True)
     ),
     "m5": Case("dcgan", "two_pass_mean", 2e-4, 0.5, NOISY),
     "m5-original": Case(
@@ -141,7 +141,7 @@ def take_step(module, options, parts, step, real, z_d, z_g):
             module.train_step(*parts, real, z_d, z_g, *labels)
     elif module.__name__ == "anime_dcgan":
         module.train_step(*parts, real, z_d)
-    elif module.__name__ in ("mnist_dcgan", "cifar_dcgan"):
+    elif module.__name__ in ("mnist_dcgan", "cifar_dcgan", "mnist_conv_gan"):
         module.train_step(*parts, real, z_d, z_g, options.original)
     else:
         module.train_step(*parts, real, z_d, z_g)

@@ -220,12 +220,12 @@ def simultaneous_step(G, D, opt_g, opt_d, real, z, _z_g, real_label, fake_label,
         optimizer.step()
 
 
-def softmax_step(G, D, opt_g, opt_d, real, z_d, z_g):
-    """M4: D has two logits and sees G in evaluation mode."""
+def softmax_step(G, D, opt_g, opt_d, real, z_d, z_g, train=True):
+    """M4: D has two logits; train: is G in training mode for D?"""
     n = len(real)
     real_class, fake_class = torch.ones(n, dtype=int), torch.zeros(n, dtype=int)
     with torch.no_grad():
-        fake = G(z_d, train=False)
+        fake = G(z_d, train=train)
     opt_d.zero_grad()
     logits = D(torch.cat([real, fake]))
     functional.cross_entropy(logits, torch.cat([real_class, fake_class])).backward()
@@ -233,3 +233,8 @@ def softmax_step(G, D, opt_g, opt_d, real, z_d, z_g):
     opt_g.zero_grad()
     functional.cross_entropy(D(G(z_g)), real_class).backward()
     opt_g.step()
+
+
+def softmax_evaluated_step(*arguments):
+    """M4 as it was: D sees G in evaluation mode."""
+    softmax_step(*arguments, train=False)
