@@ -7,7 +7,8 @@
 
 FOLDER holds pictures and, in it or beside it, a table in CelebA's form: `image_id`, then columns
 of 1 and -1.  G reads z and a one-hot label, the critic an image and the label's planes, so that
-a critic that knows what should be on the picture teaches G to draw it.
+a critic that knows what should be on the picture teaches G to draw it.  Pictures are drawn with
+a moving average of G's weights (--average 0.99).
 """
 
 import minigan as mg
@@ -121,7 +122,7 @@ def load(options):
 
 
 def main(argv=None):
-    parser = training.parser(__doc__, name="cgan", epochs=20, batch_size=128)
+    parser = training.parser(__doc__, name="cgan", epochs=20, batch_size=128, average=0.99)
     parser.add_argument(
         "--attribute",
         metavar="NAME",

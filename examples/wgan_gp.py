@@ -7,7 +7,8 @@
 
 A critic gives any number for a score; the difference of its means on real and generated
 images, at slopes of at most one, is the Wasserstein distance that G is to make small.  A
-penalty on the slopes sees to that: docs/gradient_penalty.md derives its gradient.
+penalty on the slopes sees to that: docs/gradient_penalty.md derives its gradient.  Pictures are
+drawn with a moving average of G's weights (--average 0.99).
 """
 
 import minigan as mg
@@ -127,7 +128,7 @@ def optimizer(network, options):
 
 def main(argv=None):
     # The original took 512 images a step; 64 learn as well and fit any machine.
-    parser = training.parser(__doc__, name="wgan_gp", epochs=25, batch_size=64)
+    parser = training.parser(__doc__, name="wgan_gp", epochs=25, batch_size=64, average=0.99)
     parser.add_argument(
         "--lr", type=training.rate, help="learning rate (default: 2e-4, with --clip 5e-5)"
     )
