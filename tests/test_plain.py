@@ -221,7 +221,8 @@ def test_thirty_steps_of_every_example(script, words, monkeypatch, tmp_path):
     But for biases before a BatchNorm: it takes them out again, so that their gradient is rounding,
     of which Adam makes steps, and the moving mean goes along.
     """
-    idle_biases = script in ("mnist_dcgan", "cifar_dcgan") or "--upsample" in words
+    before_batchnorm = ("mnist_dcgan", "cifar_dcgan", "mnist_conv_gan")
+    idle_biases = script in before_batchnorm or "--upsample" in words
     monkeypatch.setattr(plot, "OVERSAMPLING", 1)
     words = [*SMALL, "--dtype", "float64", "--steps", 30, *words]
     results = {}

@@ -686,7 +686,7 @@ def test_training_by_keyboard_alone(browser, server):
     browser.press("p")
     browser.wait("!frame.running")
     step = browser.value("frame.step")
-    assert browser.value("id('count').textContent") == f"{step:,}"
+    browser.wait(f"id('count').textContent === '{step:,}'")  # drawn with the next picture
     browser.press("s")
     browser.wait(f"frame.step === {step + 1}")
     browser.press("r")
