@@ -222,7 +222,7 @@ def test_every_verdict_has_a_section():
 
 
 @pytest.fixture
-def benchmark(monkeypatch):
+def twenty_runs(monkeypatch):
     """benchmarks/diagnosis.py."""
     monkeypatch.setattr(plot, "OVERSAMPLING", 1)  # a coarse plot takes a tenth of the time
     monkeypatch.syspath_prepend(BENCHMARKS)
@@ -239,8 +239,8 @@ QUICK = [
 
 @pytest.mark.host
 @pytest.mark.parametrize("name", QUICK)
-def test_a_run_driven_into_a_state(benchmark, name, tmp_path, capsys):
-    start, wanted = benchmark.ILL[name]
+def test_a_run_driven_into_a_state(twenty_runs, name, tmp_path, capsys):
+    start, wanted = twenty_runs.ILL[name]
     start(tmp_path / "run", 3)
     capsys.readouterr()
     assert run(tools.main, "diagnose", tmp_path / "run") == 1
@@ -250,8 +250,8 @@ def test_a_run_driven_into_a_state(benchmark, name, tmp_path, capsys):
 
 
 @pytest.mark.host
-def test_the_small_run_is_healthy_where_nothing_is_wrong(benchmark, tmp_path, capsys):
-    benchmark.small(tmp_path / "run", 3)
+def test_the_small_run_is_healthy_where_nothing_is_wrong(twenty_runs, tmp_path, capsys):
+    twenty_runs.small(tmp_path / "run", 3)
     assert not re.search(r"^epoch \d+: ", capsys.readouterr().err, re.MULTILINE)
     assert run(tools.main, "diagnose", tmp_path / "run") == 0
     assert not {"Cannot tell", *SIGNS} & set(re.findall(r"(?m)^(.+?): ", capsys.readouterr().out))

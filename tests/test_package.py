@@ -70,3 +70,12 @@ def test_it_is_versioned():
 def test_every_public_name_is_there():
     for name in mg.__all__:
         assert getattr(mg, name) is not None
+
+
+def test_no_fixture_has_the_name_of_a_plugin_s():
+    """pytest-benchmark ends the whole session where it finds another's `benchmark`."""
+    taken = {"benchmark", "benchmark_weave", "cov", "no_cover", "event_loop", "anyio_backend"}
+    for path in Path(__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and node.name in taken:
+                assert not any("fixture" in ast.unparse(d) for d in node.decorator_list), path
