@@ -137,8 +137,7 @@ def main(argv=None):
         help="G before D on the same z, and samples with dropout, no average",
     )
     options = training.parse(parser, argv)
-    if options.average is None:
-        options.average = 0.0 if options.original else 0.99
+    training.unless_given(options, average=0.0 if options.original else 0.99)
     G, D = generator(options), discriminator(options)
     if options.summary:
         return training.summarize(G, D, LATENT)

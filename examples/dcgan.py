@@ -187,8 +187,7 @@ def main(argv=None):
         help="labels in [1, 1.1] and [-0.1, 0], and simultaneous steps, no average",
     )
     options = training.parse(parser, argv)
-    if options.average is None:
-        options.average = 0.0 if options.original else 0.99
+    training.unless_given(options, average=0.0 if options.original else 0.99)
     G, D = generator(options), discriminator(options)
     if options.summary:
         return training.summarize(G, D, LATENT)

@@ -177,8 +177,7 @@ def main(argv=None):
     )
     options = training.parse(parser, argv)
     lr_g, b1 = (1e-4, 0.9) if options.original else (1e-3, 0.5)
-    options.lr_g = lr_g if options.lr_g is None else options.lr_g
-    options.b1 = b1 if options.b1 is None else options.b1
+    training.unless_given(options, lr_g=lr_g, b1=b1)
     G, D = generator(options), discriminator(options)
     if options.summary:
         return training.summarize(G, D, LATENT)

@@ -109,9 +109,7 @@ def main(argv=None):
     )
     options = training.parse(parser, argv)
     lr, b1, average = (2e-4, 0.9, 0.0) if options.original else (1e-3, 0.5, 0.995)
-    options.lr = lr if options.lr is None else options.lr
-    options.b1 = b1 if options.b1 is None else options.b1
-    options.average = average if options.average is None else options.average
+    training.unless_given(options, lr=lr, b1=b1, average=average)
     G, D = generator(options), discriminator(options)
     if options.summary:
         return training.summarize(G, D, LATENT)

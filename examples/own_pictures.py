@@ -139,9 +139,7 @@ def main(argv=None):
         help="updates of D for each of G (default: 3 of wgan-gp, else 1)",
     )
     options = training.parse(parser, argv)
-    for name, value in LOSSES[options.loss].items():
-        if getattr(options, name) is None:
-            setattr(options, name, value)
+    training.unless_given(options, **LOSSES[options.loss])
     dataset = data.load(
         options.data, auto="digits", size=sides(options.size), channels=options.channels,
         limit=options.limit,

@@ -252,6 +252,10 @@ class Normalization(Layer):
             grads = k.normalize_backward(
                 dy, x, mean, scale, gamma, self.groups(x), shared, self.across
             )
+        return self.wanted(grads, params, need_dx)
+
+    def wanted(self, grads, params, need_dx):
+        """Of grads (dx, dgamma, dbeta) what `backward` is asked for."""
         dx, dgamma, dbeta = grads
         if params:
             self.add_grad("gamma_grad", dgamma)
@@ -361,13 +365,10 @@ class _NormLeaky(Layer):
         norm.check_gradient(dy, x.shape, x.dtype)
         if fixed:
             return norm.backward(self._between(dy, cache)[1], cache, params, need_dx)
-        dx, dgamma, dbeta = k.normalize_leaky_backward(
+        grads = k.normalize_leaky_backward(
             dy, x, mean, scale, norm.gamma, norm.beta, self.slope, norm.across
         )
-        if params:
-            norm.add_grad("gamma_grad", dgamma)
-            norm.add_grad("beta_grad", dbeta)
-        return dx if need_dx else None
+        return norm.wanted(grads, params, need_dx)
 
     def double_backward(self, dx_bar, dy, cache):
         h, dh = self._between(dy, cache)

@@ -12,7 +12,6 @@ import pytest
 from helpers import run, words
 
 from minigan import __main__ as tools
-from minigan.training import plot
 from minigan.training.diagnosis import diagnose
 from minigan.training.history import History
 
@@ -222,9 +221,8 @@ def test_every_verdict_has_a_section():
 
 
 @pytest.fixture
-def twenty_runs(monkeypatch):
+def twenty_runs(monkeypatch, coarse_plots):
     """benchmarks/diagnosis.py."""
-    monkeypatch.setattr(plot, "OVERSAMPLING", 1)  # a coarse plot takes a tenth of the time
     monkeypatch.syspath_prepend(BENCHMARKS)
     return importlib.import_module("diagnosis")
 

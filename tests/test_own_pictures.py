@@ -13,16 +13,14 @@ from test_wgan_examples import Recorder, assert_gradients, smooth
 import minigan as mg
 from minigan.__main__ import main as tools
 from minigan.condition import one_hot
-from minigan.training import plot
 
 SMALL = ["--batch-size", 4, "--width", 0.06, "--steps", 5, "--size", "16x21"]  # 3 steps an epoch
 KINDS = ("cat", "horse")
 
 
 @pytest.fixture(autouse=True)
-def coarse_plots(monkeypatch, tmp_path):
+def empty_folder(monkeypatch, tmp_path, coarse_plots):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(plot, "OVERSAMPLING", 1)
 
 
 @pytest.fixture

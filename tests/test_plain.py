@@ -11,7 +11,6 @@ from test_gpu_runs import EXAMPLES, SMALL
 from minigan import kernels, threads
 from minigan.kernels import cpu, geometry, plain
 from minigan.kernels.cpu import convolution
-from minigan.training import plot
 
 TOLERANCE = {"float32": 3e-5, "float64": 1e-12}
 # What no formula stands for alone: see test_network.py.
@@ -214,8 +213,9 @@ def test_all_offer_one_list_of_functions():
 
 
 @pytest.mark.host
+@pytest.mark.usefixtures("coarse_plots")
 @pytest.mark.parametrize("script, words", [(script, words) for script, *words in EXAMPLES])
-def test_thirty_steps_of_every_example(script, words, monkeypatch, tmp_path):
+def test_thirty_steps_of_every_example(script, words, tmp_path):
     """In float64, to 1e-11 of the largest number of each kind: the history and the checkpoint.
 
     But for biases before a BatchNorm: it takes them out again, so that their gradient is rounding,
@@ -223,7 +223,6 @@ def test_thirty_steps_of_every_example(script, words, monkeypatch, tmp_path):
     """
     before_batchnorm = ("mnist_dcgan", "cifar_dcgan", "mnist_conv_gan")
     idle_biases = script in before_batchnorm or "--upsample" in words
-    monkeypatch.setattr(plot, "OVERSAMPLING", 1)
     words = [*SMALL, "--dtype", "float64", "--steps", 30, *words]
     results = {}
     for kind in ("plain", "fast"):

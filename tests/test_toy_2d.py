@@ -17,17 +17,16 @@ from minigan.description import RUN
 from minigan.errors import UserError
 from minigan.study import plane, worlds
 from minigan.study.duel import GAMES, Duel, Settings
-from minigan.training import Latent, plot
+from minigan.training import Latent
 from minigan.training.checkpoint import Checkpoint
 
 SMALL = ("--limit", 40, "--batch-size", 8, "--width", 0.1)  # 5 steps an epoch
 
 
 @pytest.fixture
-def train(tmp_path, monkeypatch):
+def train(tmp_path, monkeypatch, coarse_plots):
     """A function that runs the example in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(plot, "OVERSAMPLING", 1)  # a tenth of the time
 
     def train(*words):
         return run(parity.example("toy_2d").main, *words)

@@ -13,7 +13,7 @@ from minigan.__main__ import main as tools
 from minigan.condition import join, one_hot
 from minigan.data import digits
 from minigan.gradcheck import numeric_errors
-from minigan.training import Latent, pictures, plot
+from minigan.training import Latent, pictures
 from minigan.training.checkpoint import Checkpoint
 
 SMALL = ("--limit", "8", "--batch-size", "4", "--steps", "3", "--width", "0.03")
@@ -178,10 +178,9 @@ def assert_gradients(network, loss):
 
 
 @pytest.fixture
-def small(tmp_path, monkeypatch):
+def small(tmp_path, monkeypatch, coarse_plots):
     """A function that runs an example with small networks in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(plot, "OVERSAMPLING", 1)
 
     def train(name, *words, data="digits"):
         return run(parity.example(name).main, "--data", data, *SMALL, *words)

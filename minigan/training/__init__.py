@@ -17,6 +17,7 @@ from .options import (
     rate,
     settings,
     summarize,
+    unless_given,
 )
 from .progress import Progress
 from .run import Run
@@ -39,4 +40,5 @@ __all__ = [
     "rate",
     "settings",
     "summarize",
+    "unless_given",
 ]

@@ -218,6 +218,13 @@ def parse(parser, argv=None):
     return options
 
 
+def unless_given(options, **values):
+    """Set those options that the command line has left open, at None; values: by name."""
+    for name, value in values.items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+
+
 def settings(name, *, out=None, resume=False, **values):
     """The options of a run that has no command line, as in a notebook; `sys.argv` is not read.
 

@@ -36,13 +36,7 @@ from ..plain import (
 from .convolution import conv, conv_dw, conv_dx, conv_dx_dw, conv_y_dw
 from .images import join, upsample
 from .linear import add_bias, dense, dense_dw, dense_dx, dense_dx_dw, sum_rows
-from .norm import (
-    batch_statistics,
-    normalize,
-    normalize_backward,
-    normalize_leaky,
-    normalize_leaky_backward,
-)
+from .norm import batch_statistics, normalize, normalize_backward, normalize_leaky_backward
 from .pointwise import (
     adam,
     bce_with_logits,
@@ -53,6 +47,7 @@ from .pointwise import (
     gate_backward,
     leaky_relu,
     leaky_relu_backward,
+    normalize_leaky,
     relu_backward,
     sigmoid,
     sigmoid_backward,

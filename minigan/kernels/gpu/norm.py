@@ -16,7 +16,7 @@ def batch_statistics(x, axes, eps, moving_mean, moving_variance, momentum, acros
 
 
 def normalize(x, mean, scale, gamma, beta):
-    return pointwise.normalize(x, mean, scale, gamma, beta)
+    return pointwise.normalize_leaky(x, mean, scale, gamma, beta, 1.0)
 
 
 def normalize_backward(dy, x, mean, scale, gamma, axes, shared, across=plain.alone):
@@ -26,16 +26,8 @@ def normalize_backward(dy, x, mean, scale, gamma, axes, shared, across=plain.alo
     return normalize_leaky_backward(dy, x, mean, scale, gamma, gamma, 1.0, across)
 
 
-# The normalisation of the features on the last axis and the (leaky) ReLU behind it.
-
-
-def normalize_leaky(x, mean, scale, gamma, beta, slope):
-    """leaky_relu(normalize(...)), x (..., features), the other arrays (features,)."""
-    return pointwise.normalize(x, mean, scale, gamma, beta, slope)
-
-
 def normalize_leaky_backward(dy, x, mean, scale, gamma, beta, slope, across):
-    """-> dx, dgamma, dbeta.  With a slope of 1, what beta is has no influence."""
+    """(dx, dgamma, dbeta), features on the last axis.  With a slope of 1 any beta will do."""
     dx, dgamma, dbeta = pointwise.batch_norm_backward(
         rows(dy), rows(x), mean, scale, gamma, beta, slope, across
     )

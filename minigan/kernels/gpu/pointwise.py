@@ -267,21 +267,22 @@ def batch_statistics(x, eps, momentum, moving_mean, moving_variance):
     return mean, scale
 
 
-def normalize(x, mean, scale, gamma, beta, slope=1.0):
-    """leaky(gamma (x - mean) scale + beta), x (..., features), the others (features,)."""
+def normalize_leaky(x, mean, scale, gamma, beta, slope):
+    """leaky(gamma (x - mean) scale + beta), x (..., features), the other arrays (features,)."""
     return _normalize(x, mean, scale, gamma, beta, slope)
 
 
 def batch_norm_backward(dy, x, mean, scale, gamma, beta, slope, across):
-    """(dx, dgamma, dbeta) of `normalize` with x's own mean and scale.
+    """(dx, dgamma, dbeta) of `normalize_leaky` with x's own mean and scale.
 
     dx, dy and x are (rows, features), the others (features,).  across: the mean over processes.
     """
     empty_like = get_array_module(x).empty_like
     sums = _summed(_gradient_sums, 2, dy, x, mean, scale, gamma, beta, numbers=(slope,))
     dgamma, dbeta = _rounded(sums[1], sums[0], empty_like(gamma), empty_like(gamma))
-    vectors = mean, scale, gamma, beta, slope, *across(sums)
-    return _batch_norm_backward(dy, x, *vectors, len(x)), dgamma, dbeta
+    sum, products = across(sums)
+    dx = _batch_norm_backward(dy, x, mean, scale, gamma, beta, slope, sum, products, len(x))
+    return dx, dgamma, dbeta
 
 
 def _summed(kernel, count, x, *more, numbers=()):
