@@ -57,6 +57,7 @@ SMOOTH = ((0.9, 0.9), (0.0, 0.0), 0.9)
 NOISY = ((0.9, 1.0), (0.0, 0.1), 1.0)
 NOISY_ORIGINAL = ((1.0, 1.1), (-0.1, 0.0), 1.0)
 HARD = ((1.0, 1.0), (0.0, 0.0), 1.0)
+ONE_SIDED = ((0.9, 0.9), (0.0, 0.0), 1.0)
 
 CASES = {
     "m1": Case("mnist_gan", "one_pass", 1e-3, 0.5, steps=100, batch=100, width=1.0, eps=1e-8),
@@ -74,7 +75,17 @@ CASES = {
     "m5-upsample": Case(
         "dcgan", "two_pass_mean", 2e-4, 0.5, NOISY, steps=10, options=dict(upsample=True)
     ),
-    "m6": Case("anime_dcgan", "same_fakes", 2e-4, 0.5, HARD, batch=4, width=1 / 32),
+    "m6": Case("anime_dcgan", "same_fakes", 2e-4, 0.5, ONE_SIDED, batch=4, width=1 / 32),
+    "m6-original": Case(
+        "anime_dcgan",
+        "same_fakes",
+        2e-4,
+        0.5,
+        HARD,
+        batch=4,
+        width=1 / 32,
+        options=dict(original=True),
+    ),
 }
 
 
@@ -140,7 +151,7 @@ def take_step(module, options, parts, step, real, z_d, z_g):
         else:
             module.train_step(*parts, real, z_d, z_g, *labels)
     elif module.__name__ == "anime_dcgan":
-        module.train_step(*parts, real, z_d)
+        module.train_step(*parts, real, z_d, options.original)
     elif module.__name__ in ("mnist_dcgan", "cifar_dcgan", "mnist_conv_gan"):
         module.train_step(*parts, real, z_d, z_g, options.original)
     else:

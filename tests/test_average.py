@@ -1,7 +1,6 @@
 """The moving average of a network: its formula, and its place in a run."""
 
 import copy
-import json
 
 import numpy as np
 import parity
@@ -137,22 +136,10 @@ def test_a_run_in_legs_has_the_same_average(gan, pictures, tmp_path):
     assert_same_results(legs, whole)
 
 
-def test_a_run_from_before_there_was_an_average_goes_on_without(gan, pictures, tmp_path):
-    whole, old = tmp_path / "whole", tmp_path / "old"
-    assert run(gan.main, *words(pictures, whole, "--average", 0)) == 0
-    assert run(gan.main, *words(pictures, old, "--average", 0, "--epochs", 1)) == 0
-    stored = arrays(old / "checkpoint.npz")
-    description = json.loads(stored["description"].tobytes())
-    del description["run"]["options"]["average"]
-    stored["description"] = np.frombuffer(json.dumps(description).encode(), np.uint8)
-    np.savez(old / "checkpoint.npz", **stored)
-    assert run(gan.main, "--resume", "--out", old, "--epochs", 2) == 0
-    assert_same_results(old, whole)
-
-
 @pytest.mark.parametrize("more, original", [([], False), (["--original"], True)])
 @pytest.mark.parametrize("script, decay", [
     ("mnist_gan", 0.995), ("mnist_dcgan", 0.995), ("cifar_dcgan", 0.99), ("dcgan", 0.99),
+    ("anime_dcgan", 0.99),
 ])  # fmt: skip
 def test_the_default_has_an_average_and_the_tutorial_had_none(
     script, decay, pictures, tmp_path, more, original

@@ -1,5 +1,6 @@
 """Every example, end to end: a few steps of narrow networks on the built-in pictures."""
 
+import json
 import re
 
 import numpy as np
@@ -28,6 +29,7 @@ RUNS = [
     ("dcgan", ["--upsample", "--simultaneous"], (64, 64, 1), (-1, 1)),
     ("dcgan", ["--original"], (64, 64, 1), (-1, 1)),
     ("anime_dcgan", [], (96, 96, 3), (-1, 1)),
+    ("anime_dcgan", ["--original"], (96, 96, 3), (-1, 1)),
 ]
 
 
@@ -56,6 +58,22 @@ def test_a_run_and_its_resume(script, words, shape, value_range, tmp_path):
     train(script, tmp_path / "parts", *SMALL, *words, "--steps", STOP)
     parts = train(script, tmp_path / "parts", "--resume", "--steps", STEPS)
     assert_same_results(parts, whole)
+
+
+@pytest.mark.parametrize("script, option, words", [
+    ("mnist_gan", "average", ["--average", 0]),
+    ("anime_dcgan", "original", ["--original"]),
+])  # fmt: skip
+def test_a_run_from_before_there_was_an_option_goes_on_as_it_was(script, option, words, tmp_path):
+    whole = train(script, tmp_path / "whole", *SMALL, *words, "--epochs", 2)
+    old = train(script, tmp_path / "old", *SMALL, *words, "--epochs", 1)
+    stored = arrays(old / "checkpoint.npz")
+    description = json.loads(stored["description"].tobytes())
+    del description["run"]["options"][option]
+    stored["description"] = np.frombuffer(json.dumps(description).encode(), np.uint8)
+    np.savez(old / "checkpoint.npz", **stored)
+    train(script, old, "--resume", "--epochs", 2)
+    assert_same_results(old, whole)
 
 
 def test_the_width_is_part_of_the_run(tmp_path):

@@ -21,6 +21,7 @@ EXAMPLES = [
     ("dcgan", "--flip", 0.1),
     ("dcgan", "--upsample", "--simultaneous"),
     ("anime_dcgan",),
+    ("anime_dcgan", "--original"),
     ("wgan_gp",),
     ("wgan_gp", "--r1", 5),
     ("wgan_gp", "--clip", 0.01),

@@ -234,6 +234,7 @@ def test_a_rate_that_no_step_was_made_with_is_forgotten(gan, pictures, tmp_path)
         ("mnist_gan", {"lr"}),
         ("dcgan", {"lr_g", "lr_d"}),
         ("mnist_conv_gan", {"lr_g", "lr_d"}),
+        ("anime_dcgan", {"lr", "lr_d"}),
         ("wgan_gp", {"lr"}),
     ],
 )
