@@ -226,13 +226,13 @@ def m6(batch, channels_last, fused):
         nn.Conv2d(512, 1, 4, bias=False),
         nn.Flatten(),
     )
-    ones, zeros = torch.ones(batch, 1), torch.zeros(batch, 1)
+    labels = [torch.full((batch, 1), label) for label in (0.9, 0.0, 1.0)]
     return _two_pass_step(
         G,
         D,
         batch,
         lambda: torch.randn(batch, 100),
-        lambda: (0.9 * ones, zeros, ones),
+        lambda: labels,
         channels_last,
         fused,
         same_fakes=True,
