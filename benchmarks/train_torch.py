@@ -28,11 +28,11 @@ import torch_reference
 MODELS = ("m1", "m2", "m3", "m5")
 
 
-class Adam(torch.optim.Adam):
+class Adam(torch_reference.Adam):
     """For a `TorchNetwork`, with the settings of `ours`, our optimizer, whose steps it counts."""
 
     def __init__(self, network, ours):
-        super().__init__(network.params, ours.lr, (ours.b1, ours.b2), ours.eps)
+        super().__init__(network.params, ours.lr, (ours.b1, ours.b2), ours.eps, ours.bound)
         self.network, self.ours = network, ours
 
     def step(self):

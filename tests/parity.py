@@ -14,6 +14,7 @@ miss a wrong one, projections of each whole tensor on random directions.
 """
 
 import importlib.util
+import math
 import sys
 import types
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ class Case:
 
     script: of the example.  torch_step: the training step in torch_reference.py.
     labels: ranges of the real and the fake ones and G's, for the steps that take them.
+    bound: Adam's.
     eps: Adam's.  The gradient of a bias before BatchNorm is exactly zero, so what Adam makes of
     it is rounding noise over eps: with the usual 1e-8 it reaches 5e-10 on the same machine.
     options: those of the example that are not its defaults.
@@ -49,6 +51,7 @@ class Case:
     steps: int = 30
     batch: int = 6
     width: float = 1 / 16
+    bound: float = math.inf
     eps: float = 1e-6
     options: dict = field(default_factory=dict)
 
@@ -60,7 +63,9 @@ HARD = ((1.0, 1.0), (0.0, 0.0), 1.0)
 ONE_SIDED = ((0.9, 0.9), (0.0, 0.0), 1.0)
 
 CASES = {
-    "m1": Case("mnist_gan", "one_pass", 1e-3, 0.5, steps=100, batch=100, width=1.0, eps=1e-8),
+    "m1": Case(
+        "mnist_gan", "one_pass", 1e-3, 0.5, steps=100, batch=100, width=1.0, bound=1, eps=1e-8
+    ),
     "m2": Case("mnist_dcgan", "two_pass", 1e-3, 0.4, SMOOTH),
     "m2-original": Case("mnist_dcgan", "g_first", 1e-3, 0.4, SMOOTH, options=dict(original=True)),
     "m3": Case("cifar_dcgan", "two_pass", 1e-3, 0.4, SMOOTH),
@@ -125,7 +130,8 @@ def step_inputs(case, module, G, step):
 def train_minigan(case):
     """The state after the case's steps: dict "generator 0.dense.weight" -> array."""
     module, options, G, D = build(case)
-    opt_g, opt_d = (mg.Adam(net, case.lr, b1=case.b1, eps=case.eps) for net in (G, D))
+    settings = dict(b1=case.b1, eps=case.eps, bound=case.bound)
+    opt_g, opt_d = (mg.Adam(net, case.lr, **settings) for net in (G, D))
     for step in range(case.steps):
         for network in (G, D):
             network.begin_step(step)
@@ -166,7 +172,7 @@ def train_torch(case):
     module, _, our_G, our_D = build(case)
     G, D = torch_reference.TorchNetwork(our_G), torch_reference.TorchNetwork(our_D)
     opt_g, opt_d = (
-        torch.optim.Adam(net.params, case.lr, betas=(case.b1, 0.999), eps=case.eps)
+        torch_reference.Adam(net.params, case.lr, (case.b1, 0.999), case.eps, case.bound)
         for net in (G, D)
     )
     train_step = getattr(torch_reference, f"{case.torch_step}_step")

@@ -75,7 +75,7 @@ VALUES = [
     "*",
 ]
 OPTIONS = {
-    "mnist_gan": ["--lr", "--b1", "--original", "--lr-schedule", "--init-from"],
+    "mnist_gan": ["--lr", "--b1", "--bound", "--original", "--lr-schedule", "--init-from"],
     "dcgan": ["--lr-g", "--lr-d", "--dropout", "--flip", "--fit", "--upsample"],
     "cifar_dcgan": ["--classes"],
     "mnist_conv_gan": ["--pretrain"],

@@ -62,6 +62,7 @@ def test_a_run_and_its_resume(script, words, shape, value_range, tmp_path):
 
 @pytest.mark.parametrize("script, option, words", [
     ("mnist_gan", "average", ["--average", 0]),
+    ("mnist_gan", "bound", ["--bound", 0]),
     ("anime_dcgan", "original", ["--original"]),
 ])  # fmt: skip
 def test_a_run_from_before_there_was_an_option_goes_on_as_it_was(script, option, words, tmp_path):

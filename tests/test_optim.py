@@ -27,12 +27,13 @@ def rmsprop(p, gradients, lr, rho=0.99, eps=1e-8):
     return p
 
 
-def adam(p, gradients, lr, b1=0.9, b2=0.999, eps=1e-8):
+def adam(p, gradients, lr, b1=0.9, b2=0.999, eps=1e-8, bound=math.inf):
     m = v = 0.0
     for t, g in enumerate(gradients, start=1):
         m = b1 * m + (1 - b1) * g
         v = b2 * v + (1 - b2) * g * g
-        p -= lr * (m / (1 - b1**t)) / (math.sqrt(v / (1 - b2**t)) + eps)
+        ratio = (m / (1 - b1**t)) / (math.sqrt(v / (1 - b2**t)) + eps)
+        p -= lr * min(max(ratio, -bound), bound)
     return p
 
 
@@ -46,6 +47,7 @@ def adam(p, gradients, lr, b1=0.9, b2=0.999, eps=1e-8):
         (mg.RMSProp, rmsprop, dict(rho=0.9, eps=1e-3)),
         (mg.Adam, adam, {}),
         (mg.Adam, adam, dict(b1=0.5, b2=0.9, eps=1e-2)),
+        (mg.Adam, adam, dict(b1=0.5, b2=0.9, bound=0.75)),
     ],
 )
 def test_against_the_formula(make, slow, settings, sizes):
@@ -92,6 +94,8 @@ def test_the_learning_rate_may_change_between_steps():
         (mg.Adam, dict(lr=math.nan)),
         (mg.Adam, dict(lr=1e-3, b1=1.0)),
         (mg.Adam, dict(lr=1e-3, b2=-0.1)),
+        (mg.Adam, dict(lr=1e-3, bound=0)),
+        (mg.Adam, dict(lr=1e-3, bound=math.nan)),
         (mg.RMSProp, dict(lr=1e-3, rho=1.5)),
         (mg.SGD, dict(lr=1e-3, momentum=1.0)),
     ],

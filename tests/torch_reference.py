@@ -85,6 +85,22 @@ class TorchNetwork:
         return torch.from_numpy(mask)
 
 
+class Adam(torch.optim.Adam):
+    """PyTorch's, and then every parameter is taken back to within `bound` rates of where it was."""
+
+    def __init__(self, params, lr, betas, eps, bound):
+        super().__init__(params, lr, betas, eps)
+        self.bound = bound
+
+    @torch.no_grad()
+    def step(self):
+        (group,) = self.param_groups
+        most, before = group["lr"] * self.bound, [param.clone() for param in group["params"]]
+        super().step()
+        for param, old in zip(group["params"], before):
+            param.copy_(old + (param - old).clamp(-most, most))
+
+
 def _with_bias(layer, y, params):
     return y + next(params) if layer.use_bias else y
 

@@ -406,14 +406,18 @@ def rmsprop(p, g, s, lr, rho, eps):
     p -= lr * g / (np.sqrt(s) + eps)
 
 
-def adam(p, g, m, v, t, lr, b1, b2, eps):
-    """m and v are sums over the steps, of weight b^age; over the sum of weights, they are means."""
+def adam(p, g, m, v, t, lr, b1, b2, eps, bound=np.inf):
+    """m and v are sums over the steps, of weight b^age; over the sum of weights, they are means.
+
+    bound: the most learning rates that a parameter moves by.
+    """
     m *= b1
     m += g
     v *= b2
     v += g * g
     mean, mean_square = m * (1 - b1) / (1 - b1**t), v * (1 - b2) / (1 - b2**t)
-    p -= lr * mean / (np.sqrt(mean_square) + eps)
+    step = lr * mean / (np.sqrt(mean_square) + eps)
+    p -= np.clip(step, -lr * bound, lr * bound)
 
 
 def clip(p, limit):

@@ -28,7 +28,7 @@ def bring_in(parser, checkpoint, options, given):
         raise UserError(f"{path} was not written by this program: give --out of one of its runs")
     before = {  # of a run without them
         "average": 0.0, "kernels": "fast", "mirror": False, "local_batchnorm": False,
-        "lr_schedule": CONSTANT, "init_from": None, "original": True,
+        "lr_schedule": CONSTANT, "init_from": None, "original": True, "bound": 0,
     }  # fmt: skip
     actions = {action.dest: action for action in parser._actions}
     stored = {name: before[name] for name in before.keys() & actions.keys()} | run["options"]

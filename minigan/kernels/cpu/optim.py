@@ -17,7 +17,7 @@ def rmsprop(p, g, s, lr, rho, eps):
     in_blocks(partial(plain.rmsprop, lr=lr, rho=rho, eps=eps), p, g, s)
 
 
-def adam(p, g, m, v, t, lr, b1, b2, eps):
+def adam(p, g, m, v, t, lr, b1, b2, eps, bound=np.inf):
     # lr mean / (sqrt(mean square) + eps), with both sums' scales taken out of the root: divided
     # through by that of the root, one scalar beside m and one beside eps are left of them.
     m_scale = (1 - b1) / (1 - b1**t)
@@ -33,6 +33,8 @@ def adam(p, g, m, v, t, lr, b1, b2, eps):
         scratch += eps / root_v_scale
         np.divide(m, scratch, out=scratch)
         scratch *= lr * m_scale / root_v_scale
+        if bound < np.inf:
+            np.clip(scratch, -lr * bound, lr * bound, out=scratch)
         p -= scratch
 
     in_blocks(update, p, g, m, v)

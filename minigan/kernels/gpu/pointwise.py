@@ -356,23 +356,24 @@ def softmax_cross_entropy(logits, target):
 
 _adam = Kernel(
     "adam",
-    "T g, T b1, T b2, T eps, T rate",
+    "T g, T b1, T b2, T eps, T rate, T most",
     "T p, T m, T v",
     """
     m = b1 * m + g;
     v = b2 * v + g * g;
-    p -= rate * (m / (sqrt(v) + eps));
+    T step = rate * (m / (sqrt(v) + eps));
+    p -= step > most ? most : step < -most ? -most : step;  // a NaN stays one
     """,
 )
 
 
-def adam(p, g, m, v, t, lr, b1, b2, eps):
+def adam(p, g, m, v, t, lr, b1, b2, eps, bound=math.inf):
     """Adam's step, in one launch; divided through by the root's scale, as on the CPU."""
 
     def rates(t, lr):
         m_scale = (1 - b1) / (1 - b1**t)
         root_v_scale = math.sqrt((1 - b2) / (1 - b2**t))
-        return eps / root_v_scale, lr * m_scale / root_v_scale
+        return eps / root_v_scale, lr * m_scale / root_v_scale, lr * bound
 
     _adam(g, b1, b2, *changing.of_update(rates, p, t, lr), p, m, v)
 
