@@ -125,8 +125,8 @@ CASES = {  # name -> arguments, given a Draw
     "join": lambda d: (lambda x: (x, d.normal(len(x), d.size(20))))(d.batch()),
     "sgd": lambda d: (lambda p: (p, d.like(p), d.like(p), 0.1, 0.9))(d.vector()),
     "rmsprop": lambda d: (lambda p: (p, d.like(p), d.like(p) ** 2, 0.1, 0.9, 1e-8))(d.vector()),
-    "adam": lambda d: (lambda p: (p, d.like(p), d.like(p), d.like(p) ** 2, 3, 0.1, 0.5, 0.99, 1e-3, 2)
-                       )(d.vector()),
+    "adam": lambda d: (lambda p: (p, d.like(p), d.like(p), d.like(p) ** 2)
+                       + (3, 0.1, 0.5, 0.99, 1e-3, 2))(d.vector()),
     "average": lambda d: (lambda p: (p, d.like(p), 0.9))(d.vector()),
     "from_pixels": lambda d: (d.rng.integers(0, 256, (3, 5, 4, 1), np.uint8), -1.0, 1.0, d.dtype),
 }  # fmt: skip
