@@ -5,10 +5,11 @@
 
 It is the example's own run, and takes its options, but its training step is PyTorch's: forward
 passes by PyTorch's functions, gradients by autograd, updates by torch.optim.Adam, their bound put
-on afterwards, as in tests/torch_reference.py.  The weights are tensors in the memory of our networks, so sheets,
-history, moving average, checkpoint and scores are those of any run.  Data, order of batches,
-initial weights, noise, labels and masks are the example's too: with one seed, both sides differ
-in nothing but rounding, which grows.  Its time is no measure of PyTorch: that is bench.py's.
+on afterwards, as in tests/torch_reference.py.  The weights are tensors in the memory of our
+networks, so sheets, history, moving average, checkpoint and scores are those of any run.  Data,
+order of batches, initial weights, noise, labels and masks are the example's too: with one seed,
+both sides differ in nothing but rounding, which grows.  Its time is no measure of PyTorch: that is
+bench.py's.
 """
 
 import argparse
