@@ -48,6 +48,15 @@ def run(main, *words):
         signal.signal(signal.SIGINT, handler)  # a program that has ended heeds no Ctrl-C
 
 
+def parser_of(example, monkeypatch):
+    """The parser of an example's options, which its `main` makes."""
+    parsers = []
+    with monkeypatch.context() as patch, contextlib.suppress(AttributeError):  # of no options
+        patch.setattr(example.training, "parse", lambda parser, argv: parsers.append(parser))
+        example.main([])
+    return parsers[0]
+
+
 def environment(home):
     """Variables for a program that finds no data, no network and an empty home."""
     system = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}

@@ -13,6 +13,7 @@ from helpers import (
     arrays,
     assert_same_results,
     at_step,
+    parser_of,
     run,
     words,
 )
@@ -239,11 +240,7 @@ def test_a_rate_that_no_step_was_made_with_is_forgotten(gan, pictures, tmp_path)
     ],
 )
 def test_the_rates_are_free_and_other_options_are_not(monkeypatch, example_name, options):
-    module, parsers = parity.example(example_name), []
-    monkeypatch.setattr(module.training, "parse", lambda parser, argv: parsers.append(parser))
-    with pytest.raises(AttributeError):  # it has no options
-        module.main([])
-    ((free),) = (parser.free for parser in parsers)
+    free = parser_of(parity.example(example_name), monkeypatch).free
     assert free - {"lr_schedule"} >= options and "lr_schedule" in free
     assert not free & {"b1", "batch_size", "seed", "gp_weight", "average", "init_from"}
 

@@ -19,7 +19,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from helpers import arrays, environment, idx_bytes, npz_bytes, python, run, words
+from helpers import arrays, environment, idx_bytes, npz_bytes, parser_of, python, run, words
 from PIL import Image
 
 import minigan as mg
@@ -154,7 +154,7 @@ def with_description(path, description):
     return npz_bytes(**arrays(path) | {"description": text})
 
 
-def test_no_description_gives_a_traceback(gan, checkpoint, tmp_path, capsys):
+def test_no_description_gives_a_traceback(gan, checkpoint, tmp_path, capsys, monkeypatch):
     """2,000 changed ones through all that reads them: load, info, sample and resume."""
     stored, path = Checkpoint(checkpoint), tmp_path / "changed.npz"
     layers = [
@@ -171,11 +171,7 @@ def test_no_description_gives_a_traceback(gan, checkpoint, tmp_path, capsys):
     save(path, {"generator": mg.Sequential(layers, name="generator")}, run=run_stored)
     stored, original = Checkpoint(path), shutil.copy(path, tmp_path / "original.npz")
     right, chance = stored.description, random.Random(0)
-    parser = gan.training.parser("", name="mnist_gan", epochs=10, batch_size=100, average=None)
-    for name, kind in (("--lr", gan.training.number(0, 1)), ("--b1", gan.training.fraction)):
-        parser.add_argument(name, type=kind)
-    parser.add_argument("--original", action="store_true")
-    good = refused = 0
+    parser, good, refused = parser_of(gan, monkeypatch), 0, 0
     for _ in range(2000):
         path.write_bytes(with_description(original, mutated(right, chance)))
         options = parser.parse_args(["--out", "here"])
