@@ -236,6 +236,13 @@ def test_adam_is_one_launch(compiler, stand_in):
     assert stand_in.launches == ["adam"]
 
 
+def test_no_bound_hides_a_nan(compiler, stand_in):
+    layer = mg.Dense(3, 4).build().to("gpu")
+    layer.grads[...] = np.nan
+    mg.Adam(layer, 0.01, bound=1).step()
+    assert np.isnan(layer.to("cpu").params).all()
+
+
 def test_pixels_become_images(gpu):
     pixels = np.arange(256, dtype=np.uint8).reshape(4, 8, 8)
     for dtype in ("float32", "float64"):
