@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from minigan.training import command
 
@@ -51,10 +52,12 @@ def run(main, *words):
 def parser_of(example, monkeypatch):
     """The parser of an example's options, which its `main` makes."""
     parsers = []
-    with monkeypatch.context() as patch, contextlib.suppress(AttributeError):  # of no options
+    with monkeypatch.context() as patch:
         patch.setattr(example.training, "parse", lambda parser, argv: parsers.append(parser))
-        example.main([])
-    return parsers[0]
+        with pytest.raises(AttributeError):  # it has no options
+            example.main([])
+    (parser,) = parsers
+    return parser
 
 
 def environment(home):

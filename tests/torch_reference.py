@@ -98,7 +98,7 @@ class Adam(torch.optim.Adam):
         most, before = group["lr"] * self.bound, [param.clone() for param in group["params"]]
         super().step()
         for param, old in zip(group["params"], before):
-            param.copy_(old + (param - old).clamp(-most, most))
+            param.clamp_(old - most, old + most)
 
 
 def _with_bias(layer, y, params):

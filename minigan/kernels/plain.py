@@ -417,7 +417,8 @@ def adam(p, g, m, v, t, lr, b1, b2, eps, bound=np.inf):
     v += g * g
     mean, mean_square = m * (1 - b1) / (1 - b1**t), v * (1 - b2) / (1 - b2**t)
     step = lr * mean / (np.sqrt(mean_square) + eps)
-    p -= np.clip(step, -lr * bound, lr * bound)
+    clip(step, lr * bound)
+    p -= step
 
 
 def clip(p, limit):

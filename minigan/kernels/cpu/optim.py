@@ -34,7 +34,7 @@ def adam(p, g, m, v, t, lr, b1, b2, eps, bound=np.inf):
         np.divide(m, scratch, out=scratch)
         scratch *= lr * m_scale / root_v_scale
         if bound < np.inf:
-            np.clip(scratch, -lr * bound, lr * bound, out=scratch)
+            plain.clip(scratch, lr * bound)
         p -= scratch
 
     in_blocks(update, p, g, m, v)
