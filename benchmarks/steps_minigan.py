@@ -26,6 +26,7 @@ OPTIONS = types.SimpleNamespace(
     upsample=False,
     dropout=0.3,
     flip=0.0,
+    augment=False,
     gp_weight=10.0,
     r1=None,
     clip=None,

@@ -50,6 +50,7 @@ def discriminator(options):
     c1, c2, c3 = training.channels(options, 128, 256, 512)
     return mg.Sequential(
         [
+            *[mg.Augment()] * options.augment,
             mg.Conv2d(3, c1, 3, stride=2),  # 16 x 16
             mg.LeakyReLU(0.01),
             mg.Dropout(0.2),
@@ -130,6 +131,11 @@ def main(argv=None):
         nargs="+",
         metavar="CLASS",
         help="to learn, by name or number (default: of CIFAR-10 horse, of other data all)",
+    )
+    parser.add_argument(
+        "--augment",
+        action="store_true",
+        help="D sees each image, real or generated, moved aside and with a square blank",
     )
     parser.add_argument(
         "--original",

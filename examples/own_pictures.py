@@ -36,7 +36,10 @@ def networks(options, classes):
         dtype=options.dtype,
     )  # fmt: skip
     G = models.generator(sides(options.size), latent=LATENT, upsample=options.upsample, **same)
-    return G, models.discriminator(sides(options.size), norm=options.norm, **same)
+    D = models.discriminator(
+        sides(options.size), norm=options.norm, augment=options.augment, **same
+    )
+    return G, D
 
 
 def d_step(G, D, opt_d, real, code, z, options, epsilon):
@@ -125,6 +128,12 @@ def main(argv=None):
     add("--channels", type=int, choices=(1, 3, 4), default=3, help="grey, colour, with alpha")
     add("--loss", choices=LOSSES, default="r1", help="what G and D play for")
     add("--norm", choices=models.NORM, help="of D's layers (default: what goes with the loss)")
+    add(
+        "--augment",
+        action="store_true",
+        help="D sees each image, real or generated, moved aside and with a square blank: for a few "
+        "hundred or thousand pictures",
+    )
     add("--upsample", choices=models.UPSAMPLE, default="transposed", help="how G enlarges")
     add("--lr", type=training.rate, default=5e-4, help="learning rate")
     add(

@@ -5,16 +5,16 @@ Read beside `kernels/plain.py`, which has the formulas, in the same order.
 
 import math
 
-from . import init, processes
+from . import init, processes, random
+from .arrays import get_array_module
 from .errors import check_setting
 from .kernels import geometry, settings, transposed_geometry
 from .kernels.plain import alone
 from .network import Layer
-from .random import kept_share
 
 __all__ = [
-    "BatchNorm", "Conv2d", "ConvTranspose2d", "Dense", "Dropout", "Flatten", "Layer", "LayerNorm",
-    "LeakyReLU", "ReLU", "Reshape", "Sigmoid", "SpectralNorm", "Tanh", "UpSample2d",
+    "Augment", "BatchNorm", "Conv2d", "ConvTranspose2d", "Dense", "Dropout", "Flatten", "Layer",
+    "LayerNorm", "LeakyReLU", "ReLU", "Reshape", "Sigmoid", "SpectralNorm", "Tanh", "UpSample2d",
 ]  # fmt: skip
 
 
@@ -149,32 +149,24 @@ class Tanh(Layer):
         return self.kernels[type(dy)].tanh_double_backward(dx_bar, dy, cache)
 
 
-class Dropout(Layer):
-    """Inverted dropout: kept elements are divided by the share kept (Srivastava 2014).
+class Drawing(Layer):
+    """A layer that draws random numbers in training mode: others in every pass.
 
-    rate: the probability to *drop* an element, in [0, 1), taken to 16 bits.
-    always: keep dropping in evaluation mode too (samples drawn with dropout on).
-
-    The mask of a pass is a function of (seed, the layer's place, training step,
-    number of the pass within that step): `begin_step` sets the step and restarts
-    the count, so every pass draws a new mask and a resumed run draws the same ones.
-    Passes in evaluation mode have a count of their own: drawing changes no training.
+    Those of a pass are a function of (seed, the layer's place, training step, number of the pass
+    within that step): `begin_step` sets the step and restarts the count, so a resumed run draws
+    the same ones.  Passes in evaluation mode have a count of their own: drawing pictures changes
+    no training.
     """
 
-    def __init__(self, rate, *, always=False):
+    def __init__(self):
         super().__init__()
-        check_setting(self, "rate", rate, 0, 1 - 2**-16)
-        self.rate, self.always = float(rate), always
-        self.keep = kept_share(1 - self.rate)
         self.begin_step(0)
 
     def begin_step(self, step):
         self.step, self.calls = step, {True: 0, False: 0}  # in training, in evaluation
 
     def next_address(self, x, train):
-        """The address of the next mask; None where nothing is dropped."""
-        if not (train or self.always) or self.rate == 0:
-            return None
+        """The address of the numbers of a pass."""
         call, share = self.calls[train], processes.here.share
         self.calls[train] += 1
         if share is not None and len(x) % share[0]:
@@ -183,7 +175,27 @@ class Dropout(Layer):
                 f"{share[0]} of a batch: pass others within processes.by_itself()"
             )
         where = self.where if train else f"{self.where}/evaluation"
-        return dict(seed=self.seed, where=where, step=self.step, call=call, share=share)
+        return dict(seed=self.seed, where=where, step=self.step, call=call)
+
+
+class Dropout(Drawing):
+    """Inverted dropout: kept elements are divided by the share kept (Srivastava 2014).
+
+    rate: the probability to *drop* an element, in [0, 1), taken to 16 bits.
+    always: keep dropping in evaluation mode too (samples drawn with dropout on).
+    """
+
+    def __init__(self, rate, *, always=False):
+        super().__init__()
+        check_setting(self, "rate", rate, 0, 1 - 2**-16)
+        self.rate, self.always = float(rate), always
+        self.keep = random.kept_share(1 - self.rate)
+
+    def next_address(self, x, train):
+        """The address of the next mask; None where nothing is dropped."""
+        if not (train or self.always) or self.rate == 0:
+            return None
+        return dict(super().next_address(x, train), share=processes.here.share)
 
     def forward(self, x, train=True):
         address, y, mask = self.next_address(x, train), x, None
@@ -672,6 +684,54 @@ class UpSample2d(Layer):
         (n, *sample), dtype = cache
         self.check_gradients(dx_bar, (n, *sample), dy, (n, *self.output_shape(sample)), dtype)
         return self.kernels[type(dy)].upsample(dx_bar, self.factor), None
+
+
+class Augment(Drawing):
+    """Images as D is to see them in training, first of its layers: moved aside, a square blank.
+
+    Differentiable augmentation (Zhao et al. 2020, arXiv:2006.10738).  Real and generated images
+    pass through it alike, each with a shift and a square of its own, so D cannot tell them apart
+    by that, nor by a few pixels that it always sees: of a few thousand pictures it learns fewer by
+    heart, and wins later or never.  G learns through it.  In evaluation mode nothing is changed.
+
+    shift: up to which share of the height and of the width, in whole pixels, an image is moved;
+    hole: which share of them the sides of the square have.  Both in [0, 1), 0 for none.  What
+    comes in from outside is 0, and so is the square.  Planes behind the colours go with them.
+    Raises ValueError for a share out of range, and in forward for what are no images.
+    """
+
+    def __init__(self, *, shift=0.125, hole=0.5):
+        super().__init__()
+        check_setting(self, "shift", shift, 0, 1)
+        check_setting(self, "hole", hole, 0, 1)
+        self.shift, self.hole = float(shift), float(hole)
+
+    def forward(self, x, train=True):
+        k, y, u = self.kernels[type(x)], x, None
+        if x.ndim != 4:
+            raise ValueError(
+                f"{self!r} ({self.where}) got an input of shape {x.shape}: expected images "
+                "(N, H, W, C)"
+            )
+        if train:
+            address = self.next_address(x, train) | dict(dtype="float64", xp=get_array_module(x))
+            u = random.of_batch(random.uniform, (len(x), 4), **address)
+            y = k.augment(x, u, self.shift, self.hole)
+        return y, (u, x.shape, x.dtype)
+
+    def backward(self, dy, cache, params=True, need_dx=True):
+        u, shape, dtype = cache
+        self.check_gradient(dy, shape, dtype)
+        if u is None or not need_dx:
+            return dy if need_dx else None
+        return self.kernels[type(dy)].augment_backward(dy, u, self.shift, self.hole)
+
+    def double_backward(self, dx_bar, dy, cache):
+        u, shape, dtype = cache
+        self.check_gradients(dx_bar, shape, dy, shape, dtype)
+        if u is None:
+            return dx_bar, None
+        return self.kernels[type(dy)].augment(dx_bar, u, self.shift, self.hole), None
 
 
 class Flatten(Layer):

@@ -25,6 +25,7 @@ from numbers import Integral
 from .condition import ByClass
 from .kernels import geometry
 from .layers import (
+    Augment,
     BatchNorm,
     Conv2d,
     ConvTranspose2d,
@@ -102,6 +103,7 @@ def discriminator(
     classes=0,
     width=64,
     norm="spectral",
+    augment=False,
     name="discriminator",
     seed=0,
     dtype="float32",
@@ -111,13 +113,14 @@ def discriminator(
 
     size, classes, width: as in `generator`.  norm: "spectral" normalisation of every weight,
     "batch" normalisation of every stage but the first, or "none", as gradient penalties want it.
+    augment: whether an `Augment` comes first, for few pictures.
     Raises ValueError for other sizes and words.
     """
     _check("norm", norm, NORM)
     *larger, smallest = sizes(size)
     counts = _channels(width, larger)
     wrap = SpectralNorm if norm == "spectral" else lambda layer: layer
-    layers, read = [], channels
+    layers, read = [Augment()] * augment, channels
     for stage, count in enumerate(counts):
         normalized = norm == "batch" and stage > 0
         layers.append(wrap(Conv2d(read, count, 4, stride=2, use_bias=not normalized)))

@@ -48,10 +48,10 @@ def normal(shape, *, seed, where, step=0, dtype=np.float32, xp=np):
     return _drawn(xp, step, lambda step: generator(seed, where, step).standard_normal(shape), dtype)
 
 
-def uniform(shape, low=0.0, high=1.0, *, seed, where, step=0, dtype=np.float32, xp=np):
+def uniform(shape, low=0.0, high=1.0, *, seed, where, step=0, call=0, dtype=np.float32, xp=np):
     """Uniform numbers in [low, high), an array of `shape` and `dtype` of module `xp`."""
     return _drawn(
-        xp, step, lambda step: generator(seed, where, step).uniform(low, high, shape), dtype
+        xp, step, lambda step: generator(seed, where, step, call).uniform(low, high, shape), dtype
     )
 
 

@@ -71,6 +71,8 @@ ACCUMULATE = "test_layers.py::test_gradients_accumulate_and_freeze"
 DROPOUT = "test_layers.py::test_dropout_is_inverted_and_addressed"
 BY_HAND = "test_layers.py::test_batchnorm_by_hand"
 ANOTHER_AXIS = "test_layers.py::test_batchnorm_on_another_axis_is_that_on_the_last_one_moved_there"
+AUGMENT = "test_layers.py::test_augment_draws_for_each_image_and_each_pass_in_training"
+SHIFTS = "test_layers.py::test_augment_moves_each_image_and_blanks_a_square"
 A_GATE = "test_network.py::test_a_gate_is_a_leaky_relu_and_a_dropout"
 NESTED = "test_network.py::test_gradients_and_second_order_of_nested_networks"
 FEATURE_BY_FEATURE = "test_values.py::test_batchnorm_normalises_each_feature"
@@ -385,6 +387,31 @@ OF_OUR_OWN = [
            "kept_share(1 - self.rate)", "kept_share(self.rate)", DROPOUT),
     mutant("Dropout: on in evaluation mode", LAYERS,
            "if not (train or self.always) or self.rate == 0:", "if self.rate == 0:", DROPOUT),
+    # Augment
+    mutant("Augment: the way back moves on", IMAGES, "-steps_aside(dy", "steps_aside(dy",
+           ALL_LAYERS),
+    mutant("Augment: gradient reaches what lies in the square", IMAGES,
+           "dy = dy.copy()\n    _blank(dy, u, hole)", "dy = dy.copy()", ALL_LAYERS),
+    mutant("Augment: what is moved out comes in again", PLAIN, "np.where(inside[..., None], x[",
+           "np.where(inside[..., None] | True, x[",
+           "test_plain.py::TestFunctionByFunction::test_the_cpu_s"),
+    mutant("Augment: another draw on the way back", LAYERS,
+           "return self.kernels[type(dy)].augment_backward(dy, u, self.shift, self.hole)",
+           "return self.forward(dy)[0]", ALL_LAYERS),
+    mutant("Augment: on in evaluation mode", LAYERS,
+           "if train:\n            address = self.next_address(x, train) |",
+           "if True:\n            address = self.next_address(x, train) |", AUGMENT),
+    mutant("Augment: all passes of a step are alike", "minigan/random.py",
+           "generator(seed, where, step, call).uniform", "generator(seed, where, step).uniform",
+           AUGMENT),
+    mutant("Augment: one draw for all images", LAYERS,
+           "random.of_batch(random.uniform, (len(x), 4), **address)",
+           "random.of_batch(random.uniform, (1, 4), **address).repeat(len(x), axis=0)", AUGMENT),
+    mutant("Augment: moved by up to half of what was asked for", PLAIN,
+           "(2 * m + 1)).astype(int) - m", "(m + 1)).astype(int) - m // 2", SHIFTS),
+    mutant("Augment: the square never leaves the image", PLAIN,
+           "(at * (size + 1)).astype(int) - side // 2", "(at * (size + 1 - side)).astype(int)",
+           SHIFTS),
     # Gate
     mutant("Gate: nothing is dropped", POINTWISE, "f *= y", "pass", A_GATE),
     mutant("Gate: not inverted above 0", POINTWISE, "(1 - slope) / keep", "1 - slope", A_GATE),
@@ -622,10 +649,9 @@ OF_OUR_OWN = [
     mutant("processes: the variance of all without the spread of their means", PLAIN,
            "across(variance + (mean - whole) ** 2)", "across(variance)", AS_ONE),
     mutant("processes: a mask is drawn by the place among one's own", LAYERS,
-           "call, share = self.calls[train], processes.here.share",
-           "call, share = self.calls[train], None", AS_ONE),
+           "share=processes.here.share)", "share=None)", AS_ONE),
     mutant("processes: a mask of evaluation is drawn by the place among one's own", LAYERS,
-           "share=share)", "share=share if train else None)",
+           "share=processes.here.share)", "share=processes.here.share if train else None)",
            f"{MANY}::test_a_mask_of_evaluation_is_drawn_by_place"),
     mutant("processes: flipped labels are drawn by the place among one's own", LOSSES,
            "share = processes.here.share\n", "share = None\n", AS_ONE),

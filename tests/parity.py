@@ -69,6 +69,9 @@ CASES = {
     "m2": Case("mnist_dcgan", "two_pass", 1e-3, 0.4, SMOOTH),
     "m2-original": Case("mnist_dcgan", "g_first", 1e-3, 0.4, SMOOTH, options=dict(original=True)),
     "m3": Case("cifar_dcgan", "two_pass", 1e-3, 0.4, SMOOTH),
+    "m3-augment": Case(
+        "cifar_dcgan", "two_pass", 1e-3, 0.4, SMOOTH, steps=10, options=dict(augment=True)
+    ),
     "m4": Case("mnist_conv_gan", "softmax", 1e-3, 0.5, width=1 / 32),
     "m4-original": Case(
         "mnist_conv_gan", "softmax_evaluated", 1e-4, 0.9, width=1 / 32, options=dict(original=True)
@@ -105,7 +108,14 @@ def example(name):
 def example_options(**changes):
     """The options that networks are built with: any example's defaults, but for `changes`."""
     defaults = dict(
-        seed=0, dtype="float32", width=1.0, original=False, upsample=False, dropout=0.3, flip=0.0
+        seed=0,
+        dtype="float32",
+        width=1.0,
+        original=False,
+        upsample=False,
+        dropout=0.3,
+        flip=0.0,
+        augment=False,
     )
     return types.SimpleNamespace(**defaults | changes)
 

@@ -178,7 +178,7 @@ class ndarray:
         if not any(item is ... for item in key):
             key = (*key, ...)  # NumPy then gives a 0-d view in place of a scalar, as CuPy does
         if any(isinstance(item, np.ndarray) for item in key):
-            return ndarray(_do("take", _copied(lambda: self._memory[key])))
+            return ndarray(_do("take", _copied(lambda: self._memory[_wrapped(key, self.shape)])))
         return ndarray(self._memory[key])
 
     def __setitem__(self, key, value):
@@ -238,6 +238,20 @@ def _indices(key):
     return tuple(_index(item) for item in key)
 
 
+def _wrapped(key, shape):
+    """An index with ..., its arrays wrapped around as CuPy does where NumPy raises IndexError."""
+    axes, result = list(shape), []
+    for place, item in enumerate(key):
+        if item is ...:
+            rest = sum(other is not None for other in key[place + 1 :])
+            axes = axes[len(axes) - rest :]
+        elif item is not None:
+            size = axes.pop(0)
+            item = item % max(1, size) if isinstance(item, np.ndarray) else item
+        result.append(item)
+    return tuple(result)
+
+
 def _index(item):
     if isinstance(item, (int, slice, np.integer, type(...), type(None))):
         return item
@@ -265,8 +279,9 @@ def _elementwise(function):
 
 _OPERATORS = {
     "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "true_divide", "pow": "power",
-    "xor": "bitwise_xor", "rshift": "right_shift", "lt": "less", "le": "less_equal",
-    "gt": "greater", "ge": "greater_equal", "eq": "equal", "ne": "not_equal",
+    "mod": "remainder", "and": "bitwise_and", "xor": "bitwise_xor", "rshift": "right_shift",
+    "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal", "eq": "equal",
+    "ne": "not_equal",
 }  # fmt: skip
 _UFUNCS = ("absolute", "exp", "isfinite", "log", "log1p", "maximum", "minimum", "negative", "sqrt",
            "tanh", "divide", *_OPERATORS.values())  # fmt: skip
@@ -415,9 +430,9 @@ def concatenate(arrays, axis=0):
     return ndarray(_do("concatenate", _copied(lambda: np.concatenate(arrays, axis=axis))))
 
 
-def stack(arrays):
+def stack(arrays, axis=0):
     arrays = [_device(each) for each in arrays]
-    return ndarray(_do("concatenate", _copied(lambda: np.stack(arrays))))
+    return ndarray(_do("concatenate", _copied(lambda: np.stack(arrays, axis))))
 
 
 uint32 = np.uint32

@@ -27,8 +27,9 @@ from minigan.kernels import plain
 SOURCE = inspect.getsource(plain)
 OPERATORS = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult,
-    ast.LShift: ast.Mult, ast.FloorDiv: ast.Mult, ast.MatMult: None,
-    ast.Gt: ast.Lt, ast.GtE: ast.Lt, ast.Eq: ast.NotEq, ast.Is: ast.IsNot,
+    ast.LShift: ast.Mult, ast.FloorDiv: ast.Mult, ast.MatMult: None, ast.Mod: ast.Mult,
+    ast.BitAnd: ast.BitOr, ast.Gt: ast.Lt, ast.GtE: ast.Lt, ast.Lt: ast.Gt, ast.LtE: ast.Gt,
+    ast.Eq: ast.NotEq, ast.Is: ast.IsNot,
 }  # fmt: skip
 
 # Mutants that compute the same: what is changed, and why it does not matter.
@@ -156,7 +157,7 @@ def others():
         k.keep_mask((4, 3), 0.75, 1, "here", share=(2, 1, 3)),
         k.keep_mask((4, k.MASK_BLOCK // 2 + 1), 0.75, 1, "here", share=(2, 1, 2)),
         *k.pooled(mean, 2 * mean, lambda each: each.mean() + 0.5),
-        *k.statistics(x, (1, 2), 0.5), *dropped(k, x), *normalized(k, x),
+        *k.statistics(x, (1, 2), 0.5), *dropped(k, x), *normalized(k, x), *augmented(k),
         *k.distance_from_one(0 * x, 2.0, False),
         *k.power_iteration(x, np.arange(5.0)),
     ]  # fmt: skip
@@ -175,6 +176,12 @@ def normalized(k, x):
 def dropped(k, x):
     y, mask = k.dropout(x, 0.75, dict(seed=1, where="here"))
     return y, mask, k.dropout_backward(x, mask, 0.75)
+
+
+def augmented(k):
+    rng = np.random.default_rng(3)
+    x, u = rng.standard_normal((30, 5, 6, 2)), rng.random((30, 4))
+    return k.augment(x, u, 0.4, 0.8), k.augment_backward(x, u, 0.4, 0.8)
 
 
 def checks():

@@ -105,6 +105,14 @@ def test_norms_of_d():
     assert kinds["spectral"] == [*spectral * 3, "Flatten", "SpectralNorm"]
 
 
+def test_augment_comes_first():
+    same = dict(SETTINGS, norm="batch")
+    first, *others = models.discriminator((32, 32), **same, augment=True).layers
+    assert repr(first) == "Augment()"
+    without = models.discriminator((32, 32), **same).layers
+    assert list(map(repr, others)) == list(map(repr, without))
+
+
 def test_the_width_doubles_up_to_eight_times():
     D = models.discriminator((256, 256), channels=1, classes=2, width=4, norm="none")
     convs = [layer for layer in D.layers if isinstance(layer, mg.Conv2d)]

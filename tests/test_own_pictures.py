@@ -45,6 +45,7 @@ RUNS = [
     ["--loss", "wgan-gp", "--norm", "spectral"],
     ["--loss", "wgan-gp", "--d-steps", 2, "--upsample", "nearest"],
     ["--loss", "r1", "--average", 0],
+    ["--loss", "r1", "--augment"],
 ]
 
 

@@ -1,7 +1,8 @@
-"""Up-sampling, and codes joined to images: copies, shared out by samples."""
+"""Up-sampling, augmentation, and codes joined to images: copies, shared out by samples."""
 
 import numpy as np
 
+from ..plain import blank_squares, steps_aside
 from .blocks import over_samples
 
 FEW_FEATURES = 16  # up to so many, NumPy copies them faster one by one
@@ -33,6 +34,35 @@ def _blocks(y, f):
     """y as (N, H, factor, W, factor, C): one block of equal pixels on axes 2 and 4."""
     n, height, width, channels = y.shape
     return y.reshape(n, height // f, f, width // f, f, channels)
+
+
+def augment(x, u, shift, hole):
+    y = _moved(x, steps_aside(x.shape, u, shift))
+    _blank(y, u, hole)
+    return y
+
+
+def augment_backward(dy, u, shift, hole):
+    dy = dy.copy()
+    _blank(dy, u, hole)
+    return _moved(dy, -steps_aside(dy.shape, u, shift))
+
+
+def _moved(x, steps):
+    """Each image by its own slice: what `plain` reads pixel by pixel."""
+    y, (height, width) = np.zeros_like(x), x.shape[1:3]
+    for image, moved, (down, right) in zip(x, y, steps.tolist()):
+        moved[max(down, 0) : height + down, max(right, 0) : width + right] = image[
+            max(-down, 0) : height - down, max(-right, 0) : width - right
+        ]
+    return y
+
+
+def _blank(y, u, hole):
+    """Write zeros into the square of each image."""
+    (rows, height), (columns, width) = blank_squares(y.shape, u, hole)
+    for image, top, left in zip(y, rows.tolist(), columns.tolist()):
+        image[max(top, 0) : max(top + height, 0), max(left, 0) : max(left + width, 0)] = 0
 
 
 def join(x, code):

@@ -4,6 +4,8 @@ What stands first is rare, or short, enough for the plain formula, a launch an o
 """
 
 from ..plain import (
+    augment,
+    augment_backward,
     average,
     bce,
     choose,
