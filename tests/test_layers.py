@@ -191,9 +191,7 @@ def test_augment_moves_each_image_and_blanks_a_square():
     moves, hidden = set(), np.zeros(size)
     for image, moved in zip(x[..., 0], y[..., 0]):
         # Pixels are seen in the order in which they lie in the image.
-        [step] = np.unique(
-            np.argwhere(moved) - np.argwhere(np.isin(image, moved)), axis=0
-        ).tolist()
+        [step] = np.unique(np.argwhere(moved) - np.argwhere(np.isin(image, moved)), axis=0).tolist()
         moves.add(tuple(step))
         inside = np.zeros(size, bool)  # where the image is, square or not
         inside[tuple(slice(max(by, 0), side + min(by, 0)) for by, side in zip(step, size))] = True
