@@ -15,7 +15,7 @@ import numpy as np
 
 OPTIONS = types.SimpleNamespace(
     seed=0, dtype="float32", width=1.0, original=False, upsample=False, dropout=0.3, flip=0.0,
-    clip=None, r1=None, gp_weight=10.0, augment=False,
+    clip=None, r1=None, gp_weight=10.0, shift=0.0,
 )  # fmt: skip
 CRITIC_STEPS = 3
 

@@ -50,7 +50,7 @@ def discriminator(options):
     c1, c2, c3 = training.channels(options, 128, 256, 512)
     return mg.Sequential(
         [
-            *[mg.Augment()] * options.augment,
+            *[mg.RandomShift(options.shift)] * (options.shift > 0),
             mg.Conv2d(3, c1, 3, stride=2),  # 16 x 16
             mg.LeakyReLU(0.01),
             mg.Dropout(0.2),
@@ -133,17 +133,20 @@ def main(argv=None):
         help="to learn, by name or number (default: of CIFAR-10 horse, of other data all)",
     )
     parser.add_argument(
-        "--augment",
-        action="store_true",
-        help="D sees each image, real or generated, moved aside and with a square blank",
+        "--shift",
+        type=training.fraction,
+        metavar="SHARE",
+        help="D sees each image, real or generated, moved aside by up to this share of its sides "
+        "(default: 0.125; 0, which is not at all, with --original)",
     )
     parser.add_argument(
         "--original",
         action="store_true",
-        help="G before D on the same z, and samples with dropout, no average",
+        help="G before D on the same z, nothing moved, and samples with dropout, no average",
     )
     options = training.parse(parser, argv)
-    training.unless_given(options, average=0.0 if options.original else 0.99)
+    average, shift = (0.0, 0.0) if options.original else (0.99, 0.125)
+    training.unless_given(options, average=average, shift=shift)
     G, D = generator(options), discriminator(options)
     if options.summary:
         return training.summarize(G, D, LATENT)

@@ -36,9 +36,7 @@ def networks(options, classes):
         dtype=options.dtype,
     )  # fmt: skip
     G = models.generator(sides(options.size), latent=LATENT, upsample=options.upsample, **same)
-    D = models.discriminator(
-        sides(options.size), norm=options.norm, augment=options.augment, **same
-    )
+    D = models.discriminator(sides(options.size), norm=options.norm, shift=options.shift, **same)
     return G, D
 
 
@@ -129,10 +127,12 @@ def main(argv=None):
     add("--loss", choices=LOSSES, default="r1", help="what G and D play for")
     add("--norm", choices=models.NORM, help="of D's layers (default: what goes with the loss)")
     add(
-        "--augment",
-        action="store_true",
-        help="D sees each image, real or generated, moved aside and with a square blank: for a few "
-        "hundred or thousand pictures",
+        "--shift",
+        type=training.fraction,
+        default=0.0,
+        metavar="SHARE",
+        help="D sees each image, real or generated, moved aside by up to this share of its sides, "
+        "0.125 say: for a few hundred or thousand pictures",
     )
     add("--upsample", choices=models.UPSAMPLE, default="transposed", help="how G enlarges")
     add("--lr", type=training.rate, default=5e-4, help="learning rate")

@@ -13,8 +13,8 @@ from .kernels.plain import alone
 from .network import Layer
 
 __all__ = [
-    "Augment", "BatchNorm", "Conv2d", "ConvTranspose2d", "Dense", "Dropout", "Flatten", "Layer",
-    "LayerNorm", "LeakyReLU", "ReLU", "Reshape", "Sigmoid", "SpectralNorm", "Tanh", "UpSample2d",
+    "BatchNorm", "Conv2d", "ConvTranspose2d", "Dense", "Dropout", "Flatten", "Layer", "LayerNorm",
+    "LeakyReLU", "RandomShift", "ReLU", "Reshape", "Sigmoid", "SpectralNorm", "Tanh", "UpSample2d",
 ]  # fmt: skip
 
 
@@ -686,28 +686,26 @@ class UpSample2d(Layer):
         return self.kernels[type(dy)].upsample(dx_bar, self.factor), None
 
 
-class Augment(Drawing):
-    """Images as D is to see them in training, first of its layers: moved aside, a square blank.
+class RandomShift(Drawing):
+    """Images as D is to see them in training, first of its layers: each moved aside at random.
 
-    Differentiable augmentation (Zhao et al. 2020, arXiv:2006.10738).  Real and generated images
-    pass through it alike, each with a shift and a square of its own, so D cannot tell them apart
-    by that, nor by a few pixels that it always sees: of a few thousand pictures it learns fewer by
-    heart, and wins later or never.  G learns through it.  In evaluation mode nothing is changed.
+    Differentiable augmentation (Zhao et al. 2020, arXiv:2006.10738), of its kinds the one that
+    moves.  Real and generated images pass through it alike, each with a shift of its own, so D
+    cannot tell them apart by that; and of a few thousand pictures it learns fewer by heart, and
+    wins later or never.  G learns through it.  In evaluation mode nothing is moved.
 
-    shift: up to which share of the height and of the width, in whole pixels, an image is moved;
-    hole: which share of them the sides of the square have.  Both in [0, 1), 0 for none.  What
-    comes in from outside is 0, and so is the square.  Planes behind the colours go with them.
+    share: up to which share of the height and of the width, in whole pixels, in [0, 1).  What
+    comes in from outside is 0.  Planes behind the colours go with them.
     Raises ValueError for a share out of range, and in forward for what are no images.
     """
 
-    def __init__(self, *, shift=0.125, hole=0.5):
+    def __init__(self, share=0.125):
         super().__init__()
-        check_setting(self, "shift", shift, 0, 1)
-        check_setting(self, "hole", hole, 0, 1)
-        self.shift, self.hole = float(shift), float(hole)
+        check_setting(self, "share", share, 0, 1)
+        self.share = float(share)
 
     def forward(self, x, train=True):
-        k, y, u = self.kernels[type(x)], x, None
+        k, y, steps = self.kernels[type(x)], x, None
         if x.ndim != 4:
             raise ValueError(
                 f"{self!r} ({self.where}) got an input of shape {x.shape}: expected images "
@@ -715,23 +713,22 @@ class Augment(Drawing):
             )
         if train:
             address = self.next_address(x, train) | dict(dtype="float64", xp=get_array_module(x))
-            u = random.of_batch(random.uniform, (len(x), 4), **address)
-            y = k.augment(x, u, self.shift, self.hole)
-        return y, (u, x.shape, x.dtype)
+            u = random.of_batch(random.uniform, (len(x), 2), **address)
+            steps = k.steps_aside(x.shape, u, self.share)
+            y = k.move(x, steps)
+        return y, (steps, x.shape, x.dtype)
 
     def backward(self, dy, cache, params=True, need_dx=True):
-        u, shape, dtype = cache
+        steps, shape, dtype = cache
         self.check_gradient(dy, shape, dtype)
-        if u is None or not need_dx:
+        if steps is None or not need_dx:
             return dy if need_dx else None
-        return self.kernels[type(dy)].augment_backward(dy, u, self.shift, self.hole)
+        return self.kernels[type(dy)].move(dy, -steps)
 
     def double_backward(self, dx_bar, dy, cache):
-        u, shape, dtype = cache
+        steps, shape, dtype = cache
         self.check_gradients(dx_bar, shape, dy, shape, dtype)
-        if u is None:
-            return dx_bar, None
-        return self.kernels[type(dy)].augment(dx_bar, u, self.shift, self.hole), None
+        return dx_bar if steps is None else self.kernels[type(dy)].move(dx_bar, steps), None
 
 
 class Flatten(Layer):

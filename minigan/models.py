@@ -25,13 +25,13 @@ from numbers import Integral
 from .condition import ByClass
 from .kernels import geometry
 from .layers import (
-    Augment,
     BatchNorm,
     Conv2d,
     ConvTranspose2d,
     Dense,
     Flatten,
     LeakyReLU,
+    RandomShift,
     ReLU,
     Reshape,
     SpectralNorm,
@@ -103,7 +103,7 @@ def discriminator(
     classes=0,
     width=64,
     norm="spectral",
-    augment=False,
+    shift=0.0,
     name="discriminator",
     seed=0,
     dtype="float32",
@@ -113,14 +113,14 @@ def discriminator(
 
     size, classes, width: as in `generator`.  norm: "spectral" normalisation of every weight,
     "batch" normalisation of every stage but the first, or "none", as gradient penalties want it.
-    augment: whether an `Augment` comes first, for few pictures.
+    shift: the share of a `RandomShift`, which comes first; 0 for none.
     Raises ValueError for other sizes and words.
     """
     _check("norm", norm, NORM)
     *larger, smallest = sizes(size)
     counts = _channels(width, larger)
     wrap = SpectralNorm if norm == "spectral" else lambda layer: layer
-    layers, read = [Augment()] * augment, channels
+    layers, read = [RandomShift(shift)] * (shift > 0), channels
     for stage, count in enumerate(counts):
         normalized = norm == "batch" and stage > 0
         layers.append(wrap(Conv2d(read, count, 4, stride=2, use_bias=not normalized)))

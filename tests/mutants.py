@@ -71,8 +71,8 @@ ACCUMULATE = "test_layers.py::test_gradients_accumulate_and_freeze"
 DROPOUT = "test_layers.py::test_dropout_is_inverted_and_addressed"
 BY_HAND = "test_layers.py::test_batchnorm_by_hand"
 ANOTHER_AXIS = "test_layers.py::test_batchnorm_on_another_axis_is_that_on_the_last_one_moved_there"
-AUGMENT = "test_layers.py::test_augment_draws_for_each_image_and_each_pass_in_training"
-SHIFTS = "test_layers.py::test_augment_moves_each_image_and_blanks_a_square"
+SHIFTS = "test_layers.py::test_a_random_shift_moves_each_image"
+SHIFTS_DRAWN = "test_layers.py::test_a_random_shift_is_drawn_for_each_image_and_pass_in_training"
 A_GATE = "test_network.py::test_a_gate_is_a_leaky_relu_and_a_dropout"
 NESTED = "test_network.py::test_gradients_and_second_order_of_nested_networks"
 FEATURE_BY_FEATURE = "test_values.py::test_batchnorm_normalises_each_feature"
@@ -387,31 +387,29 @@ OF_OUR_OWN = [
            "kept_share(1 - self.rate)", "kept_share(self.rate)", DROPOUT),
     mutant("Dropout: on in evaluation mode", LAYERS,
            "if not (train or self.always) or self.rate == 0:", "if self.rate == 0:", DROPOUT),
-    # Augment
-    mutant("Augment: the way back moves on", IMAGES, "-steps_aside(dy", "steps_aside(dy",
+    # RandomShift
+    mutant("RandomShift: the way back moves on", LAYERS, "move(dy, -steps)", "move(dy, steps)",
            ALL_LAYERS),
-    mutant("Augment: gradient reaches what lies in the square", IMAGES,
-           "dy = dy.copy()\n    _blank(dy, u, hole)", "dy = dy.copy()", ALL_LAYERS),
-    mutant("Augment: what is moved out comes in again", PLAIN, "np.where(inside[..., None], x[",
+    mutant("RandomShift: the second order moves back", LAYERS, "move(dx_bar, steps)",
+           "move(dx_bar, -steps)", ALL_LAYERS),
+    mutant("RandomShift: what is moved out comes in again", PLAIN, "np.where(inside[..., None], x[",
            "np.where(inside[..., None] | True, x[",
            "test_plain.py::TestFunctionByFunction::test_the_cpu_s"),
-    mutant("Augment: another draw on the way back", LAYERS,
-           "return self.kernels[type(dy)].augment_backward(dy, u, self.shift, self.hole)",
-           "return self.forward(dy)[0]", ALL_LAYERS),
-    mutant("Augment: on in evaluation mode", LAYERS,
+    mutant("RandomShift: another draw on the way back", LAYERS,
+           "return self.kernels[type(dy)].move(dy, -steps)", "return self.forward(dy)[0]",
+           ALL_LAYERS),
+    mutant("RandomShift: on in evaluation mode", LAYERS,
            "if train:\n            address = self.next_address(x, train) |",
-           "if True:\n            address = self.next_address(x, train) |", AUGMENT),
-    mutant("Augment: all passes of a step are alike", "minigan/random.py",
+           "if True:\n            address = self.next_address(x, train) |", SHIFTS_DRAWN),
+    mutant("RandomShift: all passes of a step are alike", "minigan/random.py",
            "generator(seed, where, step, call).uniform", "generator(seed, where, step).uniform",
-           AUGMENT),
-    mutant("Augment: one draw for all images", LAYERS,
-           "random.of_batch(random.uniform, (len(x), 4), **address)",
-           "random.of_batch(random.uniform, (1, 4), **address).repeat(len(x), axis=0)", AUGMENT),
-    mutant("Augment: moved by up to half of what was asked for", PLAIN,
+           SHIFTS_DRAWN),
+    mutant("RandomShift: one draw for all images", LAYERS,
+           "random.of_batch(random.uniform, (len(x), 2), **address)",
+           "random.of_batch(random.uniform, (1, 2), **address).repeat(len(x), axis=0)",
+           SHIFTS_DRAWN),
+    mutant("RandomShift: by up to half of what was asked for", PLAIN,
            "(2 * m + 1)).astype(int) - m", "(m + 1)).astype(int) - m // 2", SHIFTS),
-    mutant("Augment: the square never leaves the image", PLAIN,
-           "(at * (size + 1)).astype(int) - side // 2", "(at * (size + 1 - side)).astype(int)",
-           SHIFTS),
     # Gate
     mutant("Gate: nothing is dropped", POINTWISE, "f *= y", "pass", A_GATE),
     mutant("Gate: not inverted above 0", POINTWISE, "(1 - slope) / keep", "1 - slope", A_GATE),

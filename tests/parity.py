@@ -68,10 +68,8 @@ CASES = {
     ),
     "m2": Case("mnist_dcgan", "two_pass", 1e-3, 0.4, SMOOTH),
     "m2-original": Case("mnist_dcgan", "g_first", 1e-3, 0.4, SMOOTH, options=dict(original=True)),
-    "m3": Case("cifar_dcgan", "two_pass", 1e-3, 0.4, SMOOTH),
-    "m3-augment": Case(
-        "cifar_dcgan", "two_pass", 1e-3, 0.4, SMOOTH, steps=10, options=dict(augment=True)
-    ),
+    "m3": Case("cifar_dcgan", "two_pass", 1e-3, 0.4, SMOOTH, options=dict(shift=0.125)),
+    "m3-original": Case("cifar_dcgan", "g_first", 1e-3, 0.4, SMOOTH, options=dict(original=True)),
     "m4": Case("mnist_conv_gan", "softmax", 1e-3, 0.5, width=1 / 32),
     "m4-original": Case(
         "mnist_conv_gan", "softmax_evaluated", 1e-4, 0.9, width=1 / 32, options=dict(original=True)
@@ -115,7 +113,7 @@ def example_options(**changes):
         upsample=False,
         dropout=0.3,
         flip=0.0,
-        augment=False,
+        shift=0.0,
     )
     return types.SimpleNamespace(**defaults | changes)
 

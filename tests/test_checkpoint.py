@@ -61,7 +61,7 @@ NETWORKS = {
     ],
     "images": lambda: [
         mg.Reshape((2, 2, 1)),
-        mg.Augment(shift=0.5, hole=0.25),
+        mg.RandomShift(0.5),
         mg.UpSample2d(),
         mg.Conv2d(1, 2, 3),
         mg.LeakyReLU(0.1),

@@ -23,7 +23,7 @@ RUNS = [
     ("mnist_dcgan", ["--original"], (28, 28, 1), (-1, 1)),
     ("mnist_dcgan", ["--original", "--average", 0.9], (28, 28, 1), (-1, 1)),
     ("cifar_dcgan", [], (32, 32, 3), (-1, 1)),
-    ("cifar_dcgan", ["--augment"], (32, 32, 3), (-1, 1)),
+    ("cifar_dcgan", ["--original"], (32, 32, 3), (-1, 1)),
     ("mnist_conv_gan", ["--pretrain", 10], (28, 28, 1), (0, 1)),
     ("mnist_conv_gan", ["--pretrain", 10, "--original"], (28, 28, 1), (0, 1)),
     ("dcgan", ["--flip", 0.1], (64, 64, 1), (-1, 1)),
@@ -65,7 +65,7 @@ def test_a_run_and_its_resume(script, words, shape, value_range, tmp_path):
     ("mnist_gan", "average", ["--average", 0]),
     ("mnist_gan", "bound", ["--bound", 0]),
     ("anime_dcgan", "original", ["--original"]),
-    ("cifar_dcgan", "augment", []),
+    ("cifar_dcgan", "shift", ["--shift", 0]),
 ])  # fmt: skip
 def test_a_run_from_before_there_was_an_option_goes_on_as_it_was(script, option, words, tmp_path):
     whole = train(script, tmp_path / "whole", *SMALL, *words, "--epochs", 2)

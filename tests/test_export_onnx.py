@@ -48,7 +48,7 @@ LAYERS = {
     "sigmoid": ((6,), mg.Sigmoid()),
     "tanh": ((6,), mg.Tanh()),
     "dropout": ((6,), mg.Dropout(0.5)),
-    "augment": ((3, 4, 2), mg.Augment()),
+    "random shift": ((3, 4, 2), mg.RandomShift()),
     "flatten": ((3, 4, 2), mg.Flatten()),
     "reshape": ((3, 4, 2), mg.Reshape((6, 4))),
 }  # fmt: skip

@@ -16,7 +16,6 @@ EXAMPLES = [
     ("mnist_gan", "--original"),
     ("mnist_dcgan",),
     ("cifar_dcgan",),
-    ("cifar_dcgan", "--augment"),
     ("mnist_conv_gan",),
     ("mnist_conv_gan", "--original", "--pretrain", 4),
     ("dcgan", "--flip", 0.1),

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("coarse_plots")
 
 EXAMPLES = [
     ("mnist_gan",),
-    ("cifar_dcgan", "--augment"),
+    ("cifar_dcgan",),
     ("mnist_conv_gan", "--pretrain", 4),
     ("dcgan", "--flip", 0.1),
     ("dcgan", "--upsample", "--simultaneous"),

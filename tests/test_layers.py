@@ -183,47 +183,38 @@ def test_what_is_drawn_with_dropout_changes_no_mask_of_training():
     assert not np.array_equal(between[0], first)
 
 
-def test_augment_moves_each_image_and_blanks_a_square():
-    """Image by image: every shift occurs, and every pixel is hidden as often as it should be."""
-    count, size = 4000, (8, 10)
-    x = 1 + np.arange(count * 80, dtype="float64").reshape(count, *size, 1)
-    y, _ = mg.Augment(shift=0.25, hole=0.5).build(seed=1, dtype="float64").forward(x)
-    moves, hidden = set(), np.zeros(size)
+def test_a_random_shift_moves_each_image():
+    """Every pixel by itself; and every shift occurs about as often as any other."""
+    count, (height, width) = 4000, (8, 10)
+    x = 1 + np.arange(count * 80, dtype="float64").reshape(count, height, width, 1)
+    y, _ = mg.RandomShift(0.25).build(seed=1, dtype="float64").forward(x)
+    shifts = {}
     for image, moved in zip(x[..., 0], y[..., 0]):
-        # Pixels are seen in the order in which they lie in the image.
-        [step] = np.unique(np.argwhere(moved) - np.argwhere(np.isin(image, moved)), axis=0).tolist()
-        moves.add(tuple(step))
-        inside = np.zeros(size, bool)  # where the image is, square or not
-        inside[tuple(slice(max(by, 0), side + min(by, 0)) for by, side in zip(step, size))] = True
-        square = np.argwhere(inside & (moved == 0))
-        assert not len(square) or np.prod(np.ptp(square, axis=0) + 1) == len(square)
-        hidden += inside & (moved == 0)
-    assert moves == {(down, right) for down in range(-2, 3) for right in range(-2, 3)}
-
-    def share(side, square):
-        """How often each of `side` pixels is both inside and within a square that wide."""
-        pixel = np.arange(side)
-        inside = np.mean([(pixel - by >= 0) & (pixel - by < side) for by in range(-2, 3)], axis=0)
-        firsts = np.arange(side + 1)[:, None] - square // 2
-        return inside * np.mean((firsts <= pixel) & (pixel < firsts + square), axis=0)
-
-    np.testing.assert_allclose(hidden / count, np.outer(share(8, 4), share(10, 5)), atol=0.03)
+        row, column = np.argwhere(moved)[0]
+        first = np.argwhere(image == moved[row, column])[0]
+        down, right = int(row - first[0]), int(column - first[1])
+        shifts[down, right] = shifts.get((down, right), 0) + 1
+        for i in range(height):
+            for j in range(width):
+                inside = 0 <= i - down < height and 0 <= j - right < width
+                assert moved[i, j] == (image[i - down, j - right] if inside else 0)
+    assert set(shifts) == {(down, right) for down in range(-2, 3) for right in range(-2, 3)}
+    assert 110 < min(shifts.values()) and max(shifts.values()) < 210  # of 160
 
 
-def test_augment_draws_for_each_image_and_each_pass_in_training():
+def test_a_random_shift_is_drawn_for_each_image_and_pass_in_training():
     x = np.ones((50, 8, 8, 1), "float32")
-    layer = mg.Augment().build(seed=1)
+    layer = mg.RandomShift(0.4).build(seed=1)
     layer.begin_step(4)
     first, second = (layer.forward(x)[0] for _ in range(2))
-    assert len(np.unique(first, axis=0)) > 30
+    assert len(np.unique(first, axis=0)) > 15
     assert (first != second).any(), "two passes of a step are alike"
     layer.begin_step(4)
     np.testing.assert_array_equal(layer.forward(x, train=False)[0], x)
     np.testing.assert_array_equal(layer.forward(x)[0], first)
     layer.begin_step(5)
     assert (layer.forward(x)[0] != first).any(), "two steps are alike"
-    nothing = mg.Augment(shift=0, hole=0).build()
-    np.testing.assert_array_equal(nothing.forward(x)[0], x)
+    np.testing.assert_array_equal(mg.RandomShift(0).build().forward(x)[0], x)
 
 
 def test_dense_matches_the_sum_it_is():
@@ -244,9 +235,9 @@ def test_dense_matches_the_sum_it_is():
         (lambda: mg.LeakyReLU(1.5), "slope=1.5"),
         (lambda: mg.Dropout(1.0), "rate=1.0"),
         (lambda: mg.Dropout(-0.1), "rate=-0.1"),
-        (lambda: mg.Augment(shift=1.0), "Augment: shift=1.0 is outside [0, 1)"),
-        (lambda: mg.Augment(hole=-0.5), "hole=-0.5"),
-        (lambda: built(mg.Augment()).forward(VECTORS), "expected images (N, H, W, C)"),
+        (lambda: mg.RandomShift(1.0), "RandomShift: share=1.0 is outside [0, 1)"),
+        (lambda: mg.RandomShift(-0.5), "share=-0.5"),
+        (lambda: built(mg.RandomShift()).forward(VECTORS), "expected images (N, H, W, C)"),
         (lambda: mg.BatchNorm(3, axis=0), "axis 0 is the batch"),
         (lambda: mg.BatchNorm(3, axis=9), "axis 9 is none of an image's"),
         (lambda: mg.BatchNorm(3, axis=1.5), "axis 1.5 is none of an image's"),
@@ -315,7 +306,7 @@ def test_sizes_may_be_numpys():
 
 SHAPED = [
     *LAYERS, mg.Dropout(0.0), mg.Conv2d(6, 4, 2), mg.ConvTranspose2d(6, 4, 2), mg.UpSample2d(2),
-    mg.Reshape((12, 4)), mg.SpectralNorm(mg.Dense(6, 4)), mg.Augment(shift=0.5),
+    mg.Reshape((12, 4)), mg.SpectralNorm(mg.Dense(6, 4)), mg.RandomShift(0.5),
 ]  # fmt: skip
 
 

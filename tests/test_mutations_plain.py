@@ -157,7 +157,7 @@ def others():
         k.keep_mask((4, 3), 0.75, 1, "here", share=(2, 1, 3)),
         k.keep_mask((4, k.MASK_BLOCK // 2 + 1), 0.75, 1, "here", share=(2, 1, 2)),
         *k.pooled(mean, 2 * mean, lambda each: each.mean() + 0.5),
-        *k.statistics(x, (1, 2), 0.5), *dropped(k, x), *normalized(k, x), *augmented(k),
+        *k.statistics(x, (1, 2), 0.5), *dropped(k, x), *normalized(k, x), *moved(k),
         *k.distance_from_one(0 * x, 2.0, False),
         *k.power_iteration(x, np.arange(5.0)),
     ]  # fmt: skip
@@ -178,10 +178,13 @@ def dropped(k, x):
     return y, mask, k.dropout_backward(x, mask, 0.75)
 
 
-def augmented(k):
+def moved(k):
     rng = np.random.default_rng(3)
-    x, u = rng.standard_normal((30, 5, 6, 2)), rng.random((30, 4))
-    return k.augment(x, u, 0.4, 0.8), k.augment_backward(x, u, 0.4, 0.8)
+    x, steps = (
+        rng.standard_normal((30, 5, 7, 2)),
+        k.steps_aside((30, 5, 7, 2), rng.random((30, 2)), 0.4),
+    )
+    return steps, k.move(x, steps)
 
 
 def checks():

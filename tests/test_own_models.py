@@ -105,10 +105,10 @@ def test_norms_of_d():
     assert kinds["spectral"] == [*spectral * 3, "Flatten", "SpectralNorm"]
 
 
-def test_augment_comes_first():
+def test_a_shift_comes_first():
     same = dict(SETTINGS, norm="batch")
-    first, *others = models.discriminator((32, 32), **same, augment=True).layers
-    assert repr(first) == "Augment()"
+    first, *others = models.discriminator((32, 32), **same, shift=0.2).layers
+    assert repr(first) == "RandomShift(0.2)"
     without = models.discriminator((32, 32), **same).layers
     assert list(map(repr, others)) == list(map(repr, without))
 

@@ -45,7 +45,7 @@ RUNS = [
     ["--loss", "wgan-gp", "--norm", "spectral"],
     ["--loss", "wgan-gp", "--d-steps", 2, "--upsample", "nearest"],
     ["--loss", "r1", "--average", 0],
-    ["--loss", "r1", "--augment"],
+    ["--loss", "r1", "--shift", 0.2],
 ]
 
 

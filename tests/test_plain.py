@@ -122,8 +122,8 @@ CASES = {  # name -> arguments, given a Draw
     "conv_dx_dw": lambda d: (lambda x, w, dy, g: (x, dy, w, g))(*d.conv()),
     "upsample": lambda d: (d.normal(d.size(), 3, 4, d.size()), 3),
     "upsample_backward": lambda d: (d.normal(d.size(), 6, 9, d.size()), 3),
-    "augment": lambda d: images_to_augment(d),
-    "augment_backward": lambda d: images_to_augment(d),
+    "move": lambda d: (lambda x: (x, d.rng.integers(-3, 4, (len(x), 2))))(four(d)),
+    "steps_aside": lambda d: (lambda x: (x.shape, d.rng.random((len(x), 2)), 0.4))(four(d)),
     "join": lambda d: (lambda x: (x, d.normal(len(x), d.size(20))))(d.batch()),
     "sgd": lambda d: (lambda p: (p, d.like(p), d.like(p), 0.1, 0.9))(d.vector()),
     "rmsprop": lambda d: (lambda p: (p, d.like(p), d.like(p) ** 2, 0.1, 0.9, 1e-8))(d.vector()),
@@ -134,9 +134,8 @@ CASES = {  # name -> arguments, given a Draw
 }  # fmt: skip
 
 
-def images_to_augment(d):
-    x = d.normal(*(d.size() for _ in range(4)))
-    return x, d.rng.random((len(x), 4)), *d.rng.random(2)
+def four(d):
+    return d.normal(*(d.size() for _ in range(4)))
 
 
 def true_statistics(x, axes):

@@ -22,7 +22,7 @@ def networks(kernels=None):
         name="generator", dtype="float64", kernels=kernels,
     )  # fmt: skip
     D = mg.Sequential(
-        [mg.Augment(), mg.Conv2d(2, 6, 4, stride=2), mg.LeakyReLU(0.2), mg.Dropout(0.3)]
+        [mg.RandomShift(0.25), mg.Conv2d(2, 6, 4, stride=2), mg.LeakyReLU(0.2), mg.Dropout(0.3)]
         + [mg.Flatten(), mg.Dense(96, 7, use_bias=False), *normalised(7), mg.Dropout(0.2)]
         + [mg.Dense(7, 1)],
         name="discriminator", dtype="float64", kernels=kernels,

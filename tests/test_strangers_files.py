@@ -162,7 +162,7 @@ def test_no_description_gives_a_traceback(gan, checkpoint, tmp_path, capsys, mon
         mg.BatchNorm(4),
         mg.Reshape((2, 2, 1)),
         mg.UpSample2d(),
-        mg.Augment(shift=0.25),
+        mg.RandomShift(0.25),
         mg.SpectralNorm(mg.Conv2d(1, 1, 3)),
         mg.ConvTranspose2d(1, 1, (4, 2), stride=(7, 7)),
         mg.Sequential([mg.LeakyReLU(0.1), mg.Dropout(0.5, always=True)]),

@@ -70,33 +70,24 @@ class TorchNetwork:
             if not (train or layer.always):
                 return x
             return x * self._mask(layer, x) / mg.random.kept_share(1 - layer.rate)
-        if isinstance(layer, mg.Augment):
-            return self._augmented(layer, x) if train else x
+        if isinstance(layer, mg.RandomShift):
+            return self._moved(layer, x) if train else x
         raise NotImplementedError(f"no PyTorch counterpart of {layer!r}")
 
     def _next_call(self, layer):
         call = self._calls[layer.where] = self._calls.get(layer.where, -1) + 1
         return call
 
-    def _augmented(self, layer, x):
-        """Image by image: cut out of a large ground of zeros, and a square of zeros put on it."""
+    def _moved(self, layer, x):
+        """Image by image: cut out of a larger ground of zeros."""
         n, height, width, _ = x.shape
         call, images = self._next_call(layer), []
         address = dict(seed=layer.seed, where=layer.where, step=self._step, call=call)
-        for image, u in zip(x, mg.random.uniform((n, 4), dtype="float64", **address)):
-            sizes = list(zip((height, width), u[:2], u[2:]))
-            most = [int(layer.shift * size) for size, _, _ in sizes]
-            down, right = (int(a * (2 * m + 1)) - m for m, (_, a, _) in zip(most, sizes))
+        for image, u in zip(x, mg.random.uniform((n, 2), dtype="float64", **address)):
+            most = int(layer.share * height), int(layer.share * width)
+            down, right = (int(a * (2 * m + 1)) - m for a, m in zip(u, most))
             ground = functional.pad(image, (0, 0, width, width, height, height))
-            image = ground[height - down :, width - right :][:height, :width]
-            rows, columns = (
-                slice(max(first, 0), max(first + int(layer.hole * size), 0))
-                for size, _, b in sizes
-                for first in [int(b * (size + 1)) - int(layer.hole * size) // 2]
-            )
-            seen = torch.ones(height, width, 1, dtype=x.dtype)
-            seen[rows, columns] = 0
-            images.append(image * seen)
+            images.append(ground[height - down :, width - right :][:height, :width])
         return torch.stack(images)
 
     def _mask(self, layer, x):

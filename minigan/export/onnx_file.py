@@ -13,7 +13,6 @@ from ..atomic import replacing
 from ..errors import UserError
 from ..kernels import geometry, transposed_geometry
 from ..layers import (
-    Augment,
     BatchNorm,
     Conv2d,
     ConvTranspose2d,
@@ -22,6 +21,7 @@ from ..layers import (
     Flatten,
     LayerNorm,
     LeakyReLU,
+    RandomShift,
     ReLU,
     Reshape,
     Sigmoid,
@@ -42,7 +42,7 @@ def write_onnx(path, network, input_shape, metadata=None):
 
     input_shape: of one sample.  metadata: dict of texts, stored beside minigan's version.  The
     file computes in float32, the network's dtype or not: ONNX Runtime has no float64 convolution.
-    A Dropout is left out, but for one that drops always, and so is an Augment.
+    A Dropout is left out, but for one that drops always, and so is a RandomShift.
 
     Raises UserError without the package onnx, ValueError for an input that does not fit the
     network, a layer of one's own and a network that is too large, OSError if the file cannot be
@@ -220,6 +220,6 @@ def _spectral_norm(layer, graph):
 OPERATORS = {  # of layers of just these classes: one derived from them may compute anything
     Dense: _dense, Conv2d: _conv, ConvTranspose2d: _conv_transpose, UpSample2d: _upsample,
     BatchNorm: _batch_norm, LayerNorm: _layer_norm, ReLU: _activation, Sigmoid: _activation,
-    Tanh: _activation, LeakyReLU: _leaky_relu, Dropout: _dropout, Augment: _nothing,
+    Tanh: _activation, LeakyReLU: _leaky_relu, Dropout: _dropout, RandomShift: _nothing,
     Flatten: _reshape, Reshape: _reshape, SpectralNorm: _spectral_norm,
 }  # fmt: skip

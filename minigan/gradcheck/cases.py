@@ -19,7 +19,6 @@ from ..condition import ByClass, join, one_hot
 from ..errors import UserError
 from ..kernels import PLAIN, choose
 from ..layers import (
-    Augment,
     BatchNorm,
     Conv2d,
     ConvTranspose2d,
@@ -28,6 +27,7 @@ from ..layers import (
     Flatten,
     LayerNorm,
     LeakyReLU,
+    RandomShift,
     ReLU,
     Reshape,
     Sigmoid,
@@ -111,7 +111,7 @@ def _layers(seed):
         (ConvTranspose2d(2, 3, 4, stride=2), images),
         (ConvTranspose2d(2, 3, (3, 2), stride=(1, 3), padding=1, use_bias=False), images),
         (UpSample2d(2), images),
-        (Augment(shift=0.3), images),
+        (RandomShift(0.3), images),
         (BatchNorm(10), vectors),
         (BatchNorm(2), images),
         (BatchNorm(5, axis=2), images),

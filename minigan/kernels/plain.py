@@ -349,25 +349,11 @@ def upsample_backward(dy, factor):
     return blocks.sum(axis=(2, 4))
 
 
-# Augmentation: every image moved aside, and a square of it blank.  Linear, so the way back is the
-# adjoint: what came from outside or lies in the square has no gradient, and the rest moves back.
+# Shifts: every image moved by some pixels.  What comes in from outside is 0, and what went out has
+# no gradient: the way back of a move is the opposite move.
 
 
-def augment(x, u, shift, hole):  # x (N, H, W, C), u (N, 4) from [0, 1), shares of H and W -> y
-    return np.where(hidden(x.shape, u, hole), 0, move(x, steps_aside(x.shape, u, shift)))
-
-
-def augment_backward(dy, u, shift, hole):
-    return move(np.where(hidden(dy.shape, u, hole), 0, dy), -steps_aside(dy.shape, u, shift))
-
-
-def steps_aside(shape, u, shift):  # -> (N, 2): pixels down and right, up to `shift` of H and of W
-    _, height, width, _ = shape
-    most = int(shift * height), int(shift * width)
-    return np.stack([(u[:, i] * (2 * m + 1)).astype(int) - m for i, m in enumerate(most)], axis=1)
-
-
-def move(x, steps):  # y[n, i + down, j + right] = x[n, i, j], and 0 where nothing has come
+def move(x, steps):  # steps (N, 2), of rows and columns: y[n, i + down, j + right] = x[n, i, j]
     n, height, width, _ = x.shape
     i = np.arange(height, like=steps) - steps[:, :1]  # (N, H): the row that each row of y reads
     j = np.arange(width, like=steps) - steps[:, 1:]
@@ -376,23 +362,10 @@ def move(x, steps):  # y[n, i + down, j + right] = x[n, i, j], and 0 where nothi
     return np.where(inside[..., None], x[image, i[:, :, None] % height, j[:, None, :] % width], 0)
 
 
-def blank_squares(shape, u, hole):  # -> (N,) first row, rows; (N,) first column, columns
+def steps_aside(shape, u, share):  # u (N, 2) from [0, 1) -> steps of at most `share` of H and of W
     _, height, width, _ = shape
-    squares = []
-    for size, at in ((height, u[:, 2]), (width, u[:, 3])):
-        side = int(hole * size)
-        squares.append(((at * (size + 1)).astype(int) - side // 2, side))
-    return squares
-
-
-def hidden(shape, u, hole):  # -> bool (N, H, W, 1): in the square, whose centre lies anywhere
-    _, height, width, _ = shape
-    within = []
-    for size, (first, side) in zip((height, width), blank_squares(shape, u, hole)):
-        pixel, first = np.arange(size, like=first), first[:, None]
-        within.append((first <= pixel) & (pixel < first + side))
-    rows, columns = within
-    return (rows[:, :, None] & columns[:, None, :])[..., None]
+    most = int(share * height), int(share * width)
+    return np.stack([(u[:, i] * (2 * m + 1)).astype(int) - m for i, m in enumerate(most)], axis=1)
 
 
 # Conditions: a code (N, K) behind the features of every pixel.

@@ -12,7 +12,7 @@ import numpy as np
 from ..condition import ByClass, join
 from ..errors import UserError
 from ..kernels import FAST, PLAIN, plain
-from ..layers import Augment, Dropout, ReLU, Sigmoid, Tanh
+from ..layers import Dropout, ReLU, Sigmoid, Tanh
 from ..network import Layer
 from ..optim import Adam
 from ..training.page import fill, save
@@ -226,7 +226,7 @@ def share(layer):
     if isinstance(layer, (Tanh, Sigmoid)):  # f' is below a tenth of its largest value
         low, high, steepest = (-1, 1, 1.0) if isinstance(layer, Tanh) else (0, 1, 0.25)
         return "saturated", lambda y: np.mean((y - low) * (high - y) < 0.1 * steepest)
-    if isinstance(layer, (Augment, Dropout)):
+    if isinstance(layer, Dropout):
         return "zero", lambda y: np.mean(y == 0)
     if isinstance(layer, ReLU):
         return "off", lambda y: np.mean(y <= 0)

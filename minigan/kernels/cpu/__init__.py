@@ -29,13 +29,14 @@ from ..plain import (
     softplus,
     spectral_normalize_backward,
     statistics,
+    steps_aside,
     tanh,
     tanh_backward,
     tanh_double_backward,
     wasserstein,
 )
 from .convolution import conv, conv_dw, conv_dx, conv_dx_dw, conv_y_dw
-from .images import augment, augment_backward, join, upsample, upsample_backward
+from .images import join, move, upsample, upsample_backward
 from .linear import add_bias, dense, dense_dw, dense_dx, dense_dx_dw, sum_rows
 from .norm import batch_statistics, normalize, normalize_backward
 from .optim import adam, average, rmsprop, sgd

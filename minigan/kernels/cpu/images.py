@@ -1,8 +1,7 @@
-"""Up-sampling, augmentation, and codes joined to images: copies, shared out by samples."""
+"""Up-sampling, shifts, and codes joined to images: copies, most shared out by samples."""
 
 import numpy as np
 
-from ..plain import blank_squares, steps_aside
 from .blocks import over_samples
 
 FEW_FEATURES = 16  # up to so many, NumPy copies them faster one by one
@@ -36,33 +35,17 @@ def _blocks(y, f):
     return y.reshape(n, height // f, f, width // f, f, channels)
 
 
-def augment(x, u, shift, hole):
-    y = _moved(x, steps_aside(x.shape, u, shift))
-    _blank(y, u, hole)
-    return y
-
-
-def augment_backward(dy, u, shift, hole):
-    dy = dy.copy()
-    _blank(dy, u, hole)
-    return _moved(dy, -steps_aside(dy.shape, u, shift))
-
-
-def _moved(x, steps):
+def move(x, steps):
     """Each image by its own slice: what `plain` reads pixel by pixel."""
-    y, (height, width) = np.zeros_like(x), x.shape[1:3]
-    for image, moved, (down, right) in zip(x, y, steps.tolist()):
-        moved[max(down, 0) : height + down, max(right, 0) : width + right] = image[
-            max(-down, 0) : height - down, max(-right, 0) : width - right
-        ]
+    y, sides = np.zeros_like(x), x.shape[1:3]
+    for image, moved, by in zip(x, y, steps.tolist()):
+        moved[_after(by, sides)] = image[_after([-step for step in by], sides)]
     return y
 
 
-def _blank(y, u, hole):
-    """Write zeros into the square of each image."""
-    (rows, height), (columns, width) = blank_squares(y.shape, u, hole)
-    for image, top, left in zip(y, rows.tolist(), columns.tolist()):
-        image[max(top, 0) : max(top + height, 0), max(left, 0) : max(left + width, 0)] = 0
+def _after(by, sides):
+    """Where an image is that was moved by so much."""
+    return tuple(slice(max(step, 0), max(side + step, 0)) for step, side in zip(by, sides))
 
 
 def join(x, code):

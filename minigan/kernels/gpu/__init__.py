@@ -4,8 +4,6 @@ What stands first is rare, or short, enough for the plain formula, a launch an o
 """
 
 from ..plain import (
-    augment,
-    augment_backward,
     average,
     bce,
     choose,
@@ -22,6 +20,7 @@ from ..plain import (
     least_squares,
     log_softmax,
     minimax,
+    move,
     normalize_double_backward,
     power_iteration,
     relu,
@@ -30,6 +29,7 @@ from ..plain import (
     sigmoid_double_backward,
     spectral_normalize_backward,
     statistics,
+    steps_aside,
     tanh,
     tanh_double_backward,
     upsample_backward,
