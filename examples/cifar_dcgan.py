@@ -6,8 +6,9 @@
     python examples/cifar_dcgan.py --original            in the tutorial's order of updates
 
 The networks of mnist_dcgan.py for 32x32 pixels in colour: G starts with 4x4 pixels of 512
-channels and doubles the size three times; D halves it three times.  Pictures are drawn with a
-moving average of G's weights (--average 0.99).
+channels and doubles the size three times; D halves it three times.  Over a few thousand pictures D
+would win in the end: it sees each image, real or generated, moved aside (--shift 0.125).  Pictures
+are drawn with a moving average of G's weights (--average 0.99).
 """
 
 import minigan as mg
