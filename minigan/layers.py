@@ -691,7 +691,7 @@ class RandomShift(Drawing):
 
     Differentiable augmentation (Zhao et al. 2020, arXiv:2006.10738), of its kinds the one that
     moves.  Real and generated images pass through it alike, each with a shift of its own, so D
-    cannot tell them apart by that; and of a few thousand pictures it learns fewer by heart, and
+    cannot tell them apart by that, nor by what stands at one pixel: over a few thousand pictures it
     wins later or never.  G learns through it.  In evaluation mode nothing is moved.
 
     share: up to which share of the height and of the width, in whole pixels, in [0, 1).  What
