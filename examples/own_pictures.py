@@ -132,7 +132,7 @@ def main(argv=None):
         default=0.0,
         metavar="SHARE",
         help="D sees each image, real or generated, moved aside by up to this share of its sides, "
-        "0.125 say: for a few hundred or thousand pictures",
+        "0.125 say: for a few thousand pictures",
     )
     add("--upsample", choices=models.UPSAMPLE, default="transposed", help="how G enlarges")
     add("--lr", type=training.rate, default=5e-4, help="learning rate")
