@@ -69,6 +69,7 @@ CASES = {
     "m2": Case("mnist_dcgan", "two_pass", 1e-3, 0.4, SMOOTH),
     "m2-original": Case("mnist_dcgan", "g_first", 1e-3, 0.4, SMOOTH, options=dict(original=True)),
     "m3": Case("cifar_dcgan", "two_pass", 1e-3, 0.4, SMOOTH, options=dict(shift=0.125)),
+    "m3-unmoved": Case("cifar_dcgan", "two_pass", 1e-3, 0.4, SMOOTH),
     "m3-original": Case("cifar_dcgan", "g_first", 1e-3, 0.4, SMOOTH, options=dict(original=True)),
     "m4": Case("mnist_conv_gan", "softmax", 1e-3, 0.5, width=1 / 32),
     "m4-original": Case(

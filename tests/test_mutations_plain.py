@@ -180,10 +180,8 @@ def dropped(k, x):
 
 def moved(k):
     rng = np.random.default_rng(3)
-    x, steps = (
-        rng.standard_normal((30, 5, 7, 2)),
-        k.steps_aside((30, 5, 7, 2), rng.random((30, 2)), 0.4),
-    )
+    x = rng.standard_normal((30, 5, 7, 2))
+    steps = k.steps_aside(x.shape, rng.random((30, 2)), 0.4)
     return steps, k.move(x, steps)
 
 

@@ -44,6 +44,10 @@ class Draw:
         n = 300 if self.large else self.size()
         return self.normal(n, *(self.size() for _ in range(self.size(3) - 1)), 40 * self.size())
 
+    def images(self):
+        """x (N, H, W, C), small."""
+        return self.normal(*(self.size() for _ in range(4)))
+
     def like(self, x):
         return self.normal(*x.shape)
 
@@ -122,8 +126,8 @@ CASES = {  # name -> arguments, given a Draw
     "conv_dx_dw": lambda d: (lambda x, w, dy, g: (x, dy, w, g))(*d.conv()),
     "upsample": lambda d: (d.normal(d.size(), 3, 4, d.size()), 3),
     "upsample_backward": lambda d: (d.normal(d.size(), 6, 9, d.size()), 3),
-    "move": lambda d: (lambda x: (x, d.rng.integers(-3, 4, (len(x), 2))))(four(d)),
-    "steps_aside": lambda d: (lambda x: (x.shape, d.rng.random((len(x), 2)), 0.4))(four(d)),
+    "move": lambda d: (lambda x: (x, d.rng.integers(-3, 4, (len(x), 2))))(d.images()),
+    "steps_aside": lambda d: (lambda x: (x.shape, d.rng.random((len(x), 2)), 0.4))(d.images()),
     "join": lambda d: (lambda x: (x, d.normal(len(x), d.size(20))))(d.batch()),
     "sgd": lambda d: (lambda p: (p, d.like(p), d.like(p), 0.1, 0.9))(d.vector()),
     "rmsprop": lambda d: (lambda p: (p, d.like(p), d.like(p) ** 2, 0.1, 0.9, 1e-8))(d.vector()),
@@ -132,10 +136,6 @@ CASES = {  # name -> arguments, given a Draw
     "average": lambda d: (lambda p: (p, d.like(p), 0.9))(d.vector()),
     "from_pixels": lambda d: (d.rng.integers(0, 256, (3, 5, 4, 1), np.uint8), -1.0, 1.0, d.dtype),
 }  # fmt: skip
-
-
-def four(d):
-    return d.normal(*(d.size() for _ in range(4)))
 
 
 def true_statistics(x, axes):
