@@ -432,11 +432,67 @@ import minigan.__main__
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
 @pytest.mark.parametrize("module", ["numpy", "minigan.layers", "json", "minigan.training.options"])
 def test_ctrl_c_during_imports(tmp_path, module):
+    assert_interrupted(python("-c", PRESSING, module), tmp_path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+def test_ctrl_c_while_a_module_runs(tmp_path):
+    (tmp_path / "csv.py").write_text("import signal\nsignal.raise_signal(signal.SIGINT)\n")
+    assert_interrupted(python("-c", "import minigan.data"), tmp_path)
+
+
+def assert_interrupted(command, folder):
     result = subprocess.run(
-        python("-c", PRESSING, module), env=environment(tmp_path), capture_output=True, text=True
+        command, cwd=folder, env=environment(folder), capture_output=True, text=True
     )
     assert result.returncode == -signal.SIGINT  # a shell says 130
     assert result.stdout == "" and result.stderr == "interrupted\n"
+
+
+# Ctrl-C, pressed ten times where no exception gets out, while modules are imported or a command
+# runs, or once where a library catches everything and once more a second later.
+LOSING = """
+import os, signal, sys, threading, time
+
+def press():
+    os.kill(os.getpid(), signal.SIGINT)
+
+class Pressed:
+    def __del__(self):
+        for _ in range(10):
+            press()
+
+class Finder:
+    def find_spec(name, *_):
+        if name == sys.argv[1]:
+            Pressed()
+
+def main():
+    if sys.argv[1] == "running":
+        Pressed()
+    if sys.argv[1] == "caught":
+        threading.Timer(1.2, press).start()
+        try:
+            press()
+        except BaseException:
+            pass
+    time.sleep(30)
+    print("not interrupted")
+
+sys.meta_path.insert(0, Finder)
+from minigan.training import command
+command(main, "program")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+@pytest.mark.parametrize("where", ["minigan.layers", "running", "caught"])
+def test_a_lost_ctrl_c_is_not_lost(tmp_path, where):
+    result = subprocess.run(
+        python("-c", LOSING, where), env=environment(tmp_path), capture_output=True, text=True
+    )
+    assert (result.returncode, result.stdout) == (130, "")
+    assert result.stderr == "program: interrupted\n"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")

@@ -10,7 +10,7 @@ from pathlib import Path
 from .. import processes
 from ..errors import RunFailed, UserError, printable
 from . import shortage, together
-from .interrupts import NO_READER, interrupt_once
+from .interrupts import NO_READER, InterruptOnce
 
 
 def command(main, name=None):
@@ -27,14 +27,14 @@ def command(main, name=None):
         if hasattr(stream, "reconfigure"):  # a name that the terminal's encoding lacks is no error
             stream.reconfigure(errors="backslashreplace")
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, interrupt_once)
+        signal.signal(signal.SIGINT, InterruptOnce())
     try:
         code, line = _outcome(main)
     except BaseException:
         if processes.here.size > 1:  # the others would wait for this one
             together.abort(1, traceback.format_exc())
         raise
-    if signal.getsignal(signal.SIGINT) is interrupt_once:  # nothing is left to be interrupted
+    if isinstance(signal.getsignal(signal.SIGINT), InterruptOnce):  # nothing is left to interrupt
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         print(end="", flush=True)  # here, where a stream that is full can still be handled

@@ -3,13 +3,15 @@
 An exception in the middle of a step would leave half of it behind.
 """
 
+import math
 import signal
 import threading
 import time
 
+from ..interrupted import SAME_PRESS
+
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # the last is unknown to Windows
 NO_READER = 13  # SIGPIPE, likewise; Python raises BrokenPipeError in its place
-SAME_PRESS = 1.0  # seconds in which a held or hammered Ctrl-C counts as one
 
 
 class Interrupts:
@@ -33,7 +35,7 @@ class Interrupts:
 
     def __exit__(self, *_):
         for number, handler in self._before.items():
-            if self.signal is not None and handler == interrupt_once:
+            if self.signal is not None and isinstance(handler, InterruptOnce):
                 handler = signal.SIG_IGN  # the program is ending, and a press may still come
             signal.signal(number, handler)
 
@@ -47,7 +49,17 @@ class Interrupts:
             raise KeyboardInterrupt
 
 
-def interrupt_once(number, _frame):
-    """The handler of Ctrl-C of a command: a program that is ending already is not interrupted."""
-    signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
+class InterruptOnce:
+    """The handler of Ctrl-C of a command: a program that is ending already is not interrupted.
+
+    A second later it is, for a library that catches everything may have caught the press.
+    """
+
+    def __init__(self):
+        self._since = -math.inf
+
+    def __call__(self, _number, _frame):
+        now = time.monotonic()
+        if now - self._since >= SAME_PRESS:
+            self._since = now
+            raise KeyboardInterrupt
