@@ -5,18 +5,11 @@ those of the examples; PyTorch's are written as its users would, D or the critic
 step.  Each side also has events, and what it takes to tell a device's time.
 """
 
-import importlib.util
 import os
-import types
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
-OPTIONS = types.SimpleNamespace(
-    seed=0, dtype="float32", width=1.0, original=False, upsample=False, dropout=0.3, flip=0.0,
-    clip=None, r1=None, gp_weight=10.0, shift=0.0,
-)  # fmt: skip
 CRITIC_STEPS = 3
 
 
@@ -24,11 +17,13 @@ class Minigan:
     def __init__(self, tf32):
         os.environ["CUPY_TF32"] = str(int(tf32))  # read at the first product
         import cupy
+        from steps_minigan import OPTIONS, example  # here: PyTorch's process has no minigan
 
         import minigan
         from minigan.kernels.gpu import cublas
 
         self.cupy, self.mg, self.products = cupy, minigan, cublas
+        self.options, self.example = OPTIONS, example
         self.index = 0  # of the step
 
     def launched(self, step):
@@ -58,11 +53,8 @@ class Minigan:
 
     def _model(self, script, batch, *names):
         """(example, its two networks, real images, draw(where, index) of z) on the device."""
-        path = Path(__file__).parent.parent / "examples" / f"{script}.py"
-        spec = importlib.util.spec_from_file_location(script, path)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        networks = [getattr(module, name)(OPTIONS).to("gpu") for name in names]
+        module = self.example(script)
+        networks = [getattr(module, name)(self.options).to("gpu") for name in names]
         shape = networks[0].output_shape((module.LATENT.size,))
         pixels = np.random.default_rng(0).uniform(-1, 1, (batch, *shape)).astype("float32")
         real = self.cupy.asarray(pixels)
@@ -94,7 +86,7 @@ class Minigan:
             def address(where):
                 return dict(seed=0, where=where, step=index)
 
-            labels = module.noisy_labels(OPTIONS, address)
+            labels = module.noisy_labels(self.options, address)
             train_step(G, D, opt_g, opt_d, real, draw("D", index), draw("G", index), *labels)
 
         return step
@@ -109,7 +101,7 @@ class Minigan:
         def step(index):
             for i in range(CRITIC_STEPS):
                 epsilon = dict(seed=0, where=f"epsilon {i}", step=index)
-                critic_step(G, C, opt_c, real, draw(f"C {i}", index), OPTIONS, epsilon)
+                critic_step(G, C, opt_c, real, draw(f"C {i}", index), self.options, epsilon)
             generator_step(G, C, opt_g, draw("G", index))
 
         return step

@@ -4,9 +4,8 @@ Each function m1 ... m8 builds networks and optimizers and returns step(index). 
 training steps are those of the examples, at full width and in float32.
 """
 
-import importlib.util
 import math
-import types
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -16,21 +15,12 @@ from minigan.condition import one_hot
 
 import numpy as np  # isort: skip
 
+sys.path.append(str(Path(__file__).parent.parent / "tests"))
+from parity import example, example_options  # noqa: E402
+
 training.keep_freed_memory()  # as every run does
 
-OPTIONS = types.SimpleNamespace(
-    seed=0,
-    dtype="float32",
-    width=1.0,
-    original=False,
-    upsample=False,
-    dropout=0.3,
-    flip=0.0,
-    shift=0.0,
-    gp_weight=10.0,
-    r1=None,
-    clip=None,
-)
+OPTIONS = example_options(gp_weight=10.0, r1=None, clip=None)
 SCRIPTS = {
     "m1": "mnist_gan",
     "m2": "mnist_dcgan",
@@ -42,15 +32,6 @@ SCRIPTS = {
     "m8": "cgan",
 }
 CRITIC_STEPS = 3  # of M7 and M8: updates of the critic for each of G
-
-
-def example(name):
-    """The module of examples/<name>.py."""
-    path = Path(__file__).parent.parent / "examples" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def model(name, batch, *, alternating=True):

@@ -254,6 +254,17 @@ class TestAProcessThatDies:
             script("bench_gpu").Worker("nobody", False)
 
 
+@pytest.mark.parametrize("name", ["m1", "m5", "m7"])
+def test_our_side_of_the_comparison_on_a_gpu(
+    compiler, stand_in, script, narrow_steps, monkeypatch, name
+):
+    monkeypatch.setenv("CUPY_TF32", "0")  # as it was, afterwards
+    step = getattr(script("gpu_sides").Minigan(tf32=False), name)(4)
+    stand_in.launches.clear()
+    step(0)
+    assert stand_in.launches
+
+
 def test_the_pictures_of_the_results(script, tmp_path, monkeypatch, capsys):
     """Sheets of a run at its start, end and in between, the last one again in the row of all."""
     module, folder = script("results"), tmp_path / "run"
