@@ -219,7 +219,8 @@ def m6(batch, channels_last, fused):
         nn.Tanh(),
     )
     D = nn.Sequential(
-        *reduce(3, 64, 5, 3, 1),
+        nn.Conv2d(3, 64, 5, 3, 1, bias=False),
+        nn.LeakyReLU(0.2),
         *reduce(64, 128, 4, 2, 1),
         *reduce(128, 256, 4, 2, 1),
         *reduce(256, 512, 4, 2, 1),

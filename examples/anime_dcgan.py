@@ -5,8 +5,9 @@
 
 The largest of the DCGANs here.  G learns from the images that D was just trained on, so it is
 run once a step.  D wins over a few thousand pictures soon if it learns as fast as G: here it is
-slower, and never quite sure of real ones.  Pictures are drawn with a moving average of G's
-weights (--average 0.99).
+slower, never quite sure of real ones, and the rates of both fall to zero (--lr-schedule linear).
+Its first layer has no BatchNorm, as Radford et al. (2015) advise, so that it sees what all of G's
+images have in common.  Pictures are drawn with a moving average of G's weights (--average 0.99).
 """
 
 import minigan as mg
@@ -47,12 +48,15 @@ def generator(options):
 
 
 def discriminator(options):
-    """Images (N, 96, 96, 3) -> logits (N, 1): 2,767,424 parameters, 1,920 moving."""
+    """Images (N, 96, 96, 3) -> logits (N, 1): 2,767,296 parameters, 1,792 moving."""
     c1, c2, c3, c4 = training.channels(options, 64, 128, 256, 512)
+    # The original's makes 2,767,424 parameters and 1,920 moving.  It takes from each kind of image
+    # what all its images have in common: their light and colours, and any grid of this stride.
+    norm = [mg.BatchNorm(c1, **NORM)] if options.original else []
     return mg.Sequential(
         [
             mg.Conv2d(3, c1, 5, stride=3, padding=1, **CONV),  # 32 x 32
-            mg.BatchNorm(c1, **NORM),
+            *norm,
             mg.LeakyReLU(0.2),
             mg.Conv2d(c1, c2, 4, stride=2, padding=1, **CONV),  # 16 x 16
             mg.BatchNorm(c2, **NORM),
@@ -107,7 +111,9 @@ def judge(D, images, label):
 
 
 def main(argv=None):
-    parser = training.parser(__doc__, name="anime_dcgan", epochs=25, batch_size=8, average=None)
+    parser = training.parser(
+        __doc__, name="anime_dcgan", epochs=12, batch_size=8, average=None, lr_schedule=None
+    )
     parser.add_argument("--lr", type=training.rate, default=2e-4, help="learning rate of G")
     parser.add_argument(
         "--lr-d", type=training.rate, help="of D (default: 1e-4; with --original that of G)"
@@ -119,11 +125,15 @@ def main(argv=None):
     parser.add_argument(
         "--original",
         action="store_true",
-        help="a D as fast as G, whose label of real images is 1, not 0.9; no average",
+        help="a D as fast as G, with BatchNorm behind its first layer too, whose label of real "
+        "images is 1, not 0.9; constant rates, no average",
     )
     options = training.parse(parser, argv)
-    lr_d, average = (options.lr, 0.0) if options.original else (1e-4, 0.99)
-    training.unless_given(options, lr_d=lr_d, average=average)
+    if options.original:
+        defaults = dict(lr_d=options.lr, lr_schedule="constant", average=0.0)
+    else:
+        defaults = dict(lr_d=1e-4, lr_schedule="linear", average=0.99)
+    training.unless_given(options, **defaults)
     G, D = generator(options), discriminator(options)
     if options.summary:
         return training.summarize(G, D, LATENT)

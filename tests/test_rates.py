@@ -202,6 +202,15 @@ def test_a_schedule_may_come_later(gan, pictures, tmp_path):
     assert [lr for lr, _ in seen] == [BASE * (1 - step / LAST_STEP) for step in range(5, 10)]
 
 
+@pytest.mark.parametrize("more, schedule", [
+    ([], "linear"), (["--lr-schedule", "cosine"], "cosine"), (["--original"], "constant"),
+])  # fmt: skip
+def test_the_rates_of_m6_fall_by_default(pictures, tmp_path, more, schedule):
+    few = ["--steps", 1, "--width", 0.02, *more]
+    assert run(parity.example("anime_dcgan").main, *words(pictures, tmp_path / "out", *few)) == 0
+    assert stored_run(tmp_path / "out")["options"]["lr_schedule"] == schedule
+
+
 def test_a_change_that_has_been_said_outlives_a_kill(gan, pictures, tmp_path):
     """Killed before its first step, and resumed without saying it again."""
     assert run(gan.main, *words(pictures, tmp_path, "--epochs", 1)) == 0

@@ -63,11 +63,13 @@ class Formatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsH
         return action.help if silent else super()._get_help_string(action)
 
 
-def parser(description, *, name, batch_size, epochs=None, steps=None, average=0.0):
+def parser(
+    description, *, name, batch_size, epochs=None, steps=None, average=0.0, lr_schedule=CONSTANT
+):
     """The parser of an example with the options that all examples take.
 
     description: text for --help.  name: the folder of its runs.  batch_size, and epochs or
-    steps, and average (None: the example decides): the defaults.
+    steps, and average and lr_schedule (None: the example decides): the defaults.
     """
     result = Parser(description=description, formatter_class=Formatter)
     result.set_defaults(name=name)
@@ -81,7 +83,7 @@ def parser(description, *, name, batch_size, epochs=None, steps=None, average=0.
     add(
         "--lr-schedule",
         choices=(CONSTANT, *SCHEDULES),
-        default=CONSTANT,
+        default=lr_schedule,
         help="of the learning rates over the run's steps: linear and cosine go to zero",
     )
     add(
