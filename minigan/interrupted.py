@@ -30,7 +30,8 @@ def _passes_an_import(trace):
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             return True
         # Python takes importlib's frames away when it was the module's own code that raised.
-        if frame.f_code.co_name == "<module>" and frame.f_globals["__name__"] != "__main__":
+        name = frame.f_globals.get("__name__", "__main__")  # exec() may give none
+        if frame.f_code.co_name == "<module>" and name != "__main__":
             return True
         trace = trace.tb_next
     return False

@@ -441,6 +441,16 @@ def test_ctrl_c_while_a_module_runs(tmp_path):
     assert_interrupted(python("-c", "import minigan.data"), tmp_path)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+def test_ctrl_c_in_code_that_is_no_import_keeps_its_traceback(tmp_path):
+    code = "import minigan; exec('raise KeyboardInterrupt', {})"
+    result = subprocess.run(
+        python("-c", code), env=environment(tmp_path), capture_output=True, text=True
+    )
+    assert result.stderr.startswith("Traceback") and result.stderr.endswith("KeyboardInterrupt\n")
+    assert result.stderr.count("Traceback") == 1
+
+
 def assert_interrupted(command, folder):
     result = subprocess.run(
         command, cwd=folder, env=environment(folder), capture_output=True, text=True
