@@ -99,7 +99,7 @@ def test_only_mnists_form_is_kept_in_the_cache(tmp_path, monkeypatch):
     monkeypatch.setattr(digits, "COUNTS", {"train": 40, "test": 20})
     for size, channels in FORMS:
         data.load("digits", size=size, channels=channels)
-    assert [path.name for path in cache.cache_dir().iterdir()] == ["digits-v1-train-seed0-40.bytes"]
+    assert [path.name for path in cache.cache_dir().iterdir()] == ["digits-v2-train-seed0-40.bytes"]
 
 
 def test_seed_and_split_decide_shapes_and_colours(drawn):
