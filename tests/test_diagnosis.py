@@ -55,10 +55,11 @@ def critic(**changes):
     return columns(d_loss=None, d_real=None, d_fake=None, **scores | changes)
 
 
-def pictures(share=0.0):
-    """(1, 16, 4, 4, 1) in (-1, 1), a share of them at the ends."""
+def pictures(black=0.0, white=0.0):
+    """(1, 16, 4, 4, 1) in (-1, 1), such shares of them at the ends."""
     values = RNG.uniform(-0.99, 0.99, 256)
-    values[: round(share * 256)] = 1
+    values[: round(black * 256)] = -1
+    values[256 - round(white * 256) :] = 1
     return RNG.permutation(values).reshape(1, 16, 4, 4, 1).astype(np.float32)
 
 
@@ -165,12 +166,17 @@ def test_a_critic(changes, found):
 
 
 def test_pictures_and_arrays():
-    assert ill(columns(), pictures(0.3)) == []
-    assert ill(columns(), pictures(0.8)) == ["Saturated output"]
+    saturated = ["Saturated output"]
+    assert ill(columns(), pictures(0.2, 0.2)) == []
+    assert ill(columns(), pictures(0.4, 0.4)) == saturated
+    assert ill(columns(), pictures(0.6, 0.15)) == ill(columns(), pictures(0.15, 0.6)) == saturated
+    # A ground of one colour.
+    assert ill(columns(), pictures(0.8, 0.02)) == ill(columns(), pictures(0.02, 0.8)) == []
+    assert ill(columns(), pictures(0.98)) == ill(columns(), pictures(0, 0.98)) == saturated
     noise = columns(variety=seldom(1.6))
-    assert ill(noise, pictures(0.01)) == [] and ill(noise, pictures(0.1)) == ["Saturated output"]
-    assert ill(columns(), 3 * pictures(0.8)) == []  # nothing bounds it
-    assert ill(columns(), (pictures(0.8) + 1) / 2, (0, 1)) == ["Saturated output"]
+    assert ill(noise, pictures(0.01)) == [] and ill(noise, pictures(0.1)) == saturated
+    assert ill(columns(), 3 * pictures(0.4, 0.4)) == []  # nothing bounds it
+    assert ill(columns(), (pictures(0.4, 0.4) + 1) / 2, (0, 1)) == saturated
     assert ill(columns(), pictures()[:, :1].repeat(16, axis=1)) == ["Collapse"]
     for size, found in ((1e30, []), (1e33, ["Divergence"]), (-1e33, ["Divergence"])):
         arrays = {"G/params": np.zeros(3, np.float32), "D/v": np.float32([0, size])}

@@ -26,7 +26,9 @@ POOR, FALLEN = 0.35, 0.35  # variety, and the same in terms of its best
 FULL = 0.6  # variety that the best must have been: a young G's first noise may be less
 SUDDEN = 3  # medians of three measurements of variety, 50 steps apart, that show what has fallen
 NONE = 0.15  # variety that is too little at any age but the first 300 steps
-FIXED = 0.5  # share of pixels at the end of their range, where the slope is zero to the last bit
+FIXED = 0.5  # share of pixels at the ends of their range, where the slope is zero to the last bit
+INK = 0.1  # share of them at the end that has fewer
+NEARLY_ALL = 0.95
 FURTHER = 1.4  # variety: black and white noise is further apart than pictures are
 APART = 0.03  # verdicts on real and on generated pictures
 LEARNING = 0.1  # apart: D sees by now what could drive G's pictures apart
@@ -257,17 +259,20 @@ def same_pictures(course, images, value_range):
 def saturated_output(course, images, value_range):
     """G's last Tanh or Sigmoid is at its ends, where its slope is zero: nothing comes through.
 
-    At the end of the range to the last bit, that is.  A black background is near it, not at it,
-    since nothing drives it on.  Noise of black and white is a sign too.
+    At the ends of the range to the last bit, that is.  A ground gets there in a long training, as
+    it should: four fifths of MNIST's pixels are black.  So it takes ink there too, or nearly all
+    pixels.  Noise of black and white is a sign at any share.
     """
     low, high = value_range
     if images.min() < low or images.max() > high:  # nothing bounds it
         return None
     edge = np.finfo(images.dtype).eps * (high - low)
-    share = float(np.mean((images <= low + edge) | (images >= high - edge)))
+    ends = float(np.mean(images <= low + edge)), float(np.mean(images >= high - edge))
+    share = sum(ends)
     _, variety = course.rows("variety")
     now = np.median(variety[-3:]) if len(variety) else 0
-    if share > FIXED or (now > FURTHER and share > FIXED / 10):
+    fixed = share > NEARLY_ALL or (share > FIXED and min(ends) > INK)
+    if fixed or (now > FURTHER and share > FIXED / 10):
         evidence = f"{share:.0%} of the pixels are black or white to the last bit"
         return Verdict("Saturated output", True, evidence, (course.last, course.last))
 
