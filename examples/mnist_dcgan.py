@@ -1,6 +1,6 @@
 """M2: a DCGAN learns to write digits.
 
-    python examples/mnist_dcgan.py                                  a few minutes on two cores
+    python examples/mnist_dcgan.py                                  some five minutes on two cores
     python examples/mnist_dcgan.py --epochs 5 --batch-size 64       as long as the tutorial
     python examples/mnist_dcgan.py --original                       its order of updates
 
@@ -113,8 +113,9 @@ def update_g(G, D, opt_g, z):
 
 
 def main(argv=None):
-    # Half the tutorial's batch: in a few minutes, more steps count for more than larger ones.
-    parser = training.parser(__doc__, name="mnist_dcgan", steps=900, batch_size=32, average=None)
+    # A pass over MNIST.  Half the tutorial's batch: in a few minutes, more steps count for more
+    # than larger ones.
+    parser = training.parser(__doc__, name="mnist_dcgan", steps=1875, batch_size=32, average=None)
     parser.add_argument("--lr", type=training.rate, default=1e-3, help="learning rate")
     parser.add_argument("--b1", type=training.fraction, default=0.4, help="Adam's beta 1")
     parser.add_argument(
