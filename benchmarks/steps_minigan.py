@@ -20,7 +20,7 @@ from parity import example, example_options  # noqa: E402
 
 training.keep_freed_memory()  # as every run does
 
-OPTIONS = example_options(gp_weight=10.0, r1=None, clip=None)
+OPTIONS = example_options(gp_weight=10.0, r1=None, clip=None, drift=1e-3)
 SCRIPTS = {
     "m1": "mnist_gan",
     "m2": "mnist_dcgan",

@@ -323,8 +323,10 @@ def _wasserstein_step(G, C, batch, size, channels_last, fused, code=None):
             with torch.no_grad():
                 fake = generate()
             opt_c.zero_grad()
-            real_scores, fake_scores = judge(torch.cat([real, fake])).split(batch)
-            (fake_scores.mean() - real_scores.mean() + penalty(fake)).backward()
+            scores = judge(torch.cat([real, fake]))
+            real_scores, fake_scores = scores.split(batch)
+            drift = 1e-3 * scores.square().mean()
+            (fake_scores.mean() - real_scores.mean() + drift + penalty(fake)).backward()
             opt_c.step()
 
         C.requires_grad_(False)

@@ -88,12 +88,16 @@ def critic_step(G, C, opt_c, real, z, options, epsilon):
     scores, cache = C.forward(xp.concatenate([real, fake]))
     real_loss, d_real = wasserstein(scores[:n], -1)
     fake_loss, d_fake = wasserstein(scores[n:], +1)
-    C.backward(xp.concatenate([d_real, d_fake]), cache, need_dx=False)
+    # Nothing in these says where the scores' zero is: they wander off, and dropout makes noise of
+    # what they have in common.  Their mean square says it (Karras et al. 2018, appendix A.1).
+    drift = options.drift * (scores**2).mean()
+    d_drift = 2 * options.drift / len(scores) * scores
+    C.backward(xp.concatenate([d_real, d_fake]) + d_drift, cache, need_dx=False)
     opt_c.step()
     if options.clip:
         mg.penalty.clip_weights(C, options.clip)
     distance = real_loss + fake_loss
-    return distance + loss, distance, plain
+    return distance + loss + drift, distance, plain
 
 
 def penalty(C, real, fake, options, epsilon):
@@ -153,6 +157,13 @@ def main(argv=None):
         type=training.number(0, 1e6),
         metavar="LIMIT",
         help="clip the weights in place of a penalty (default: off)",
+    )
+    parser.add_argument(
+        "--drift",
+        type=training.fraction,
+        metavar="WEIGHT",
+        default=1e-3,
+        help="of the scores' mean square, in the critic's loss; 0: without",
     )
     options = training.parse(parser, argv)
     G, C = generator(options), critic(options)

@@ -25,6 +25,7 @@ GOLDEN = Path(__file__).parent / "golden" / "penalty.npz"
 TOLERANCE = 1e-10
 RUNS = {"m7": "wgan_gp", "m8": "cgan"}
 STEPS, CRITIC_STEPS, BATCH, WIDTH, SEED, LR, BETAS = 5, 3, 4, 1 / 16, 11, 2e-4, (0.5, 0.9)
+DRIFT = 0.1  # large enough to be seen in five steps
 
 
 # The gradient of one penalty.
@@ -122,7 +123,7 @@ def build(script):
     """(module, options, G, C) of an example, narrow and in float64."""
     module = parity.example(script)
     options = types.SimpleNamespace(
-        seed=SEED, dtype="float64", width=WIDTH, gp_weight=10.0, r1=None, clip=None
+        seed=SEED, dtype="float64", width=WIDTH, gp_weight=10.0, r1=None, clip=None, drift=DRIFT
     )
     return module, options, module.generator(options), module.critic(options)
 
@@ -176,7 +177,8 @@ def train_torch(script):
             opt_c.zero_grad()
             loss = torch_penalty(C, "gradient penalty", real, fake, True, code, epsilon)
             scores = C(labelled(torch.cat([real, fake]), 2))
-            (loss + scores[BATCH:].mean() - scores[:BATCH].mean()).backward()
+            distance = scores[BATCH:].mean() - scores[:BATCH].mean()
+            (loss + distance + DRIFT * scores.square().mean()).backward()
             opt_c.step()
         opt_g.zero_grad()
         (-C(labelled(G(labelled(for_g)))).mean()).backward()

@@ -67,6 +67,8 @@ def test_a_run_and_its_resume(script, words, shape, value_range, tmp_path):
     ("mnist_gan", "bound", ["--bound", 0]),
     ("anime_dcgan", "original", ["--original"]),
     ("cifar_dcgan", "shift", ["--shift", 0]),
+    ("wgan_gp", "drift", ["--drift", 0]),
+    ("cgan", "drift", ["--drift", 0]),
 ])  # fmt: skip
 def test_a_run_from_before_there_was_an_option_goes_on_as_it_was(script, option, words, tmp_path):
     whole = train(script, tmp_path / "whole", *SMALL, *words, "--epochs", 2)

@@ -21,7 +21,9 @@ CODE = one_hot(np.array([0, 1, 1, 0]), 2, dtype="float64")
 
 
 def options(**changes):
-    defaults = dict(seed=0, dtype="float32", width=1.0, gp_weight=10.0, r1=None, clip=None)
+    defaults = dict(
+        seed=0, dtype="float32", width=1.0, gp_weight=10.0, r1=None, clip=None, drift=1e-3
+    )
     return types.SimpleNamespace(**defaults | changes)
 
 
@@ -56,7 +58,7 @@ class Recorder:
 @pytest.mark.parametrize("name, size", [("wgan_gp", 128), ("cgan", 32)])
 def test_the_first_penalty_is_that_of_the_originals(name, size, batch=8):
     """Untrained critics have slopes near 0.1: the originals printed .7826 and .7684."""
-    module, settings, G, C = build(name)
+    module, settings, G, C = build(name, drift=0.0)
     dataset = digits.load(size=64, channels=3, limit=batch)
     real = (dataset.images / 127.5 - 1).astype("float32")
     code = one_hot((dataset.attributes["Warm"] > 0).astype(int), 2)
@@ -84,6 +86,7 @@ def labels(name, code):
 
 @pytest.mark.parametrize("name, changes", [
     ("wgan_gp", {}), ("wgan_gp", dict(r1=3.0)), ("cgan", {}),
+    ("wgan_gp", dict(drift=100.0)), ("cgan", dict(drift=100.0)),  # scores are of size 0.1
 ])  # fmt: skip
 def test_the_critics_step(name, changes):
     module, settings, G, C = build(name, dtype="float64", width=0.03, **changes)

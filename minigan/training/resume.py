@@ -29,7 +29,7 @@ def bring_in(parser, checkpoint, options, given):
     before = {  # of a run without them
         "average": 0.0, "kernels": "fast", "mirror": False, "local_batchnorm": False,
         "lr_schedule": CONSTANT, "init_from": None, "original": True, "bound": 0,
-        "shift": 0.0,
+        "shift": 0.0, "drift": 0.0,
     }  # fmt: skip
     actions = {action.dest: action for action in parser._actions}
     stored = {name: before[name] for name in before.keys() & actions.keys()} | run["options"]
