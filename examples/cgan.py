@@ -9,6 +9,7 @@ FOLDER holds pictures and, in it or beside it, a table in CelebA's form: `image_
 of 1 and -1.  G reads z and a one-hot label, the critic an image and the label's planes, so that
 a critic that knows what should be on the picture teaches G to draw it.  Pictures are drawn with
 a moving average of G's weights (--average 0.99).
+The critic's scores are held near 0 by their mean square (--drift 0.001).
 """
 
 import minigan as mg

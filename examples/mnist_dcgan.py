@@ -1,6 +1,6 @@
 """M2: a DCGAN learns to write digits.
 
-    python examples/mnist_dcgan.py                                  some five minutes on two cores
+    python examples/mnist_dcgan.py                                  four to eight minutes, two cores
     python examples/mnist_dcgan.py --epochs 5 --batch-size 64       as long as the tutorial
     python examples/mnist_dcgan.py --original                       its order of updates
 

@@ -9,6 +9,7 @@ A critic gives any number for a score; the difference of its means on real and g
 images, at slopes of at most one, is the Wasserstein distance that G is to make small.  A
 penalty on the slopes sees to that: docs/gradient_penalty.md derives its gradient.  Pictures are
 drawn with a moving average of G's weights (--average 0.99).
+The critic's scores are held near 0 by their mean square (--drift 0.001).
 """
 
 import minigan as mg

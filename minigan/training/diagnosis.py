@@ -261,7 +261,7 @@ def saturated_output(course, images, value_range):
 
     At the ends of the range to the last bit, that is.  A ground gets there in a long training, as
     it should: four fifths of MNIST's pixels are black.  So it takes ink there too, or nearly all
-    pixels.  Noise of black and white is a sign at any share.
+    pixels.  Noise of black and white is a sign from a tenth of that share on.
     """
     low, high = value_range
     if images.min() < low or images.max() > high:  # nothing bounds it
